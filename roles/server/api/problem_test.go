@@ -108,7 +108,7 @@ func TestEveryReasonHasARow(t *testing.T) {
 type failing struct{ fleet.Store }
 
 func (failing) Report(context.Context, uuid.UUID, fleet.Report) (int64, error) {
-	return 0, errors.New(`cannot keep a report in "/secret/server.db": the disk is full`)
+	return 0, errors.New(`cannot store a report in "/secret/server.db": the disk is full`)
 }
 
 func (failing) Layer(context.Context, fleet.LayerName) (fleet.Layer, error) { panic("a bug") }

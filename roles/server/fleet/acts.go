@@ -13,18 +13,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// mostNamed is the number of things that a record of the audit log names.
+// mostNamed is the largest number of names in a record of the audit log.
 const mostNamed = 5
 
-// tellDevice says in the record of an act which device its word stands for.
-func tellDevice(ctx context.Context, word string, id uuid.UUID) {
+// recordDevice sets in the record of an act the device that word names.
+func recordDevice(ctx context.Context, word string, id uuid.UUID) {
 	audit.From(ctx).Amend(func(r *audit.Record) {
 		r.Thing = strings.Replace(r.Thing, "devices/"+word, string(DeviceLayer(id)), 1)
 	})
 }
 
-// tellBatch says in the record of an act which layers it changes, without their values.
-func tellBatch(ctx context.Context, batch Batch) {
+// recordBatch sets in the record of an act the layers that it changes, without their values.
+func recordBatch(ctx context.Context, batch Batch) {
 	pending := audit.From(ctx)
 	if pending == nil {
 		return
@@ -58,13 +58,13 @@ func tellBatch(ctx context.Context, batch Batch) {
 	})
 }
 
-// tellDetails says more of an act in its record.
-func tellDetails(ctx context.Context, details string) {
+// recordDetails sets the details in the record of an act.
+func recordDetails(ctx context.Context, details string) {
 	audit.From(ctx).Amend(func(r *audit.Record) { r.Details = details })
 }
 
-// tellPatch says in the record of an act which labels it sets and removes.
-func tellPatch(ctx context.Context, patch map[string]*string) {
+// recordPatch sets in the record of an act the labels that it sets and removes.
+func recordPatch(ctx context.Context, patch map[string]*string) {
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(patch)) {
 		if value := patch[name]; value != nil {
@@ -73,15 +73,15 @@ func tellPatch(ctx context.Context, patch map[string]*string) {
 			words = append(words, name+" removed")
 		}
 	}
-	tellDetails(ctx, Listed(words, mostNamed))
+	recordDetails(ctx, Listed(words, mostNamed))
 }
 
-// tellSecret says in the record of an act which named secret it changes.
-func tellSecret(ctx context.Context, name string) {
+// recordSecret sets in the record of an act the named secret that it changes.
+func recordSecret(ctx context.Context, name string) {
 	audit.From(ctx).Amend(func(r *audit.Record) { r.Thing = "secrets/" + name })
 }
 
-// byItself returns a context in which the server itself moves a release.
+// byItself returns a context for a move of a release by the server itself.
 func (f *Fleet) byItself(ctx context.Context, verb string, of Release, details string) context.Context {
 	return audit.With(ctx, audit.Begin(audit.Record{At: f.options.Now(), Kind: audit.Server, Name: fmt.Sprint("release ", of.ID), Verb: cmp.Or(verb, "move"),
 		Thing: fmt.Sprint("releases/", of.ID), Details: details}))

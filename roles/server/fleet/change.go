@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// A Batch is changes of layers that happen together: all of them, or none.
+// A Batch has changes of layers that are made all or not at all.
 type Batch struct {
-	Changes []Change // at most one of each layer
-	// Last is the last revision that may be drawn: of any layer, label or named secret. Nil: whatever it is.
+	Changes []Change // at most one for each layer
+	// Last is the revision that the fleet must have: the last one of any layer, label or named secret. Nil means any.
 	Last *int64
-	// Release makes the batch a release in stages; nil: it is for all devices at once.
+	// Release makes the batch a release in stages; nil changes all devices at once.
 	Release *NewRelease
-	// Reads makes the batch one of somebody who may only read, for a plan: it has to leave secrets as they are, so that the plan tells
-	// nothing of them.
+	// Reads marks a batch, for a plan, of somebody who may only read. It must not touch secrets, so that the plan tells
+	// nothing about them.
 	Reads bool
 }
 
-// Secrets returns the names of the named secrets that the changes refer to.
+// Secrets returns the names of the named secrets to which the changes refer.
 func (b Batch) Secrets() []string {
 	names := map[string]bool{}
 	for _, change := range b.Changes {
@@ -32,29 +32,30 @@ func (b Batch) Secrets() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// Present is what a batch depends on, as a store has it.
+// Present has everything in a store on which a batch depends.
 type Present struct {
-	Last    int64                // the last revision drawn
-	Layers  []Layer              // of each change; of revision 0 where there is none
-	Unknown map[LayerName]bool   // those of devices that are not registered
-	Labels  map[LayerName]Labels // of the devices of layers
-	Secrets map[string]int64     // the revisions of Batch.Secrets
+	Last    int64                // the last revision of the fleet
+	Layers  []Layer              // of each change; revision 0 means that there is no such layer
+	Unknown map[LayerName]bool   // layers of devices that are not registered
+	Labels  map[LayerName]Labels // labels of the devices of the layers
+	Secrets map[string]int64     // revisions of Batch.Secrets
 	Release *Release             // the active one; nil for none
 }
 
-// A Result is what a batch comes to.
+// A Result is the result of a batch.
 type Result struct {
 	Layers  []Layer  // after the batch
-	Entries []*Entry // in the history; nil for a layer that the batch does not change
-	Last    int64    // the last revision drawn; that of before if the batch changes nothing
+	Entries []*Entry // entries of the history; nil for a layer that the batch does not change
+	Last    int64    // the last revision after the batch; unchanged if the batch changes nothing
 	Waiting Waiting
-	// Release is what begins, and Begun its entry; nil for none.
+	// Release is the release that begins, and Begun its entry; nil for none.
 	Release *Release
 	Begun   *Entry
 }
 
-// Apply returns what a batch comes to. The changes draw the revisions after the last one, in their order, and then the release that
-// the batch begins; amid a release one revision is left out before. Errors: those of Store.ChangeAll.
+// Apply returns the result of a batch. The changes draw the revisions after the last one in order, and then the release
+// that the batch begins draws one. During a release each change leaves out one revision before its own. Errors: those
+// of Store.ChangeAll.
 func (b Batch) Apply(present Present) (Result, error) {
 	last := present.Last
 	if b.Last != nil && *b.Last != last {
@@ -117,10 +118,10 @@ func (b Batch) Apply(present Present) (Result, error) {
 
 var errTwice = &LayerError{"layer", "is in the batch twice; a batch has at most one change of each layer"}
 
-// A BatchError has why changes of a batch are not possible. Then none of the batch has happened.
+// A BatchError says why changes of a batch are impossible. No change of the batch was made.
 type BatchError struct{ Faults []*ChangeError }
 
-// Add adds the fault of a change, if err is not nil.
+// Add adds the fault of a change. It ignores a nil err.
 func (e *BatchError) Add(layer LayerName, err error) {
 	if err != nil {
 		e.Faults = append(e.Faults, &ChangeError{layer, err})
@@ -152,7 +153,7 @@ func (e *BatchError) Unwrap() []error {
 	return list
 }
 
-// A ChangeError is why one change of a batch is not possible.
+// A ChangeError says why one change of a batch is impossible.
 type ChangeError struct {
 	Layer LayerName
 	Err   error // an error of Change.Apply, ErrUnknownDevice, ErrStale for a named secret, a *TargetError or a *LayerError
@@ -163,7 +164,7 @@ func (e *ChangeError) Error() string { return fmt.Sprintf("layer %s: %v", e.Laye
 // Unwrap returns the reason.
 func (e *ChangeError) Unwrap() error { return e.Err }
 
-// only returns the reason of a batch of one change.
+// only returns the fault of a batch with one change.
 func only(err error) error {
 	var faults *BatchError
 	if errors.As(err, &faults) && len(faults.Faults) == 1 {
@@ -172,7 +173,7 @@ func only(err error) error {
 	return err
 }
 
-// A MovedError is an ErrStale of a batch: another change has drawn a revision.
+// A MovedError is an ErrStale of a batch: the fleet has a later revision.
 type MovedError struct{ Revision int64 }
 
 func (e *MovedError) Error() string {
@@ -182,24 +183,24 @@ func (e *MovedError) Error() string {
 // Is makes it an ErrStale.
 func (e *MovedError) Is(target error) bool { return target == ErrStale }
 
-// A Change is what is to become of a layer.
+// A Change is the wanted state of a layer.
 type Change struct {
-	Layer  // Revision has no meaning
+	Layer  // its Revision is ignored
 	Remove bool
-	// Match is the revision that the layer has to have; 0: there must be none. Nil: whatever it is.
+	// Match is the revision that the layer must have; 0 means that the layer must not exist. Nil means any.
 	Match *int64
-	// Within is the scope of whoever makes the change.
+	// Within is the scope of the author.
 	Within Scope
-	// Secrets are the named secrets that Config refers to, with the revisions at which they were checked.
+	// Secrets are the named secrets to which Config refers, with the revisions that were checked.
 	Secrets map[string]int64
-	// Restores is the revision that is gone back to, for the history; 0 for none.
+	// Restores is the revision that the change restores, for the history; 0 for none.
 	Restores int64
 }
 
-// Apply returns the layer after the change under a revision, and the change's entry in the history. Before is the layer
-// as it is, of revision 0 where there is none. A change that changes nothing returns before, and no entry: it uses no
-// revision. Apply returns a *StaleError if before is not at the revision that the change wants, a *ScopeError if the
-// change is out of its scope, and ErrUnknownLayer if there is no layer to remove.
+// Apply returns the layer after the change with a revision, and the entry of the history. before is the present layer,
+// with revision 0 if there is none. A change without effect returns before and no entry, and uses no revision. Apply
+// returns a *StaleError if before does not have the revision of Match, a *ScopeError if the change is out of its scope,
+// and ErrUnknownLayer if there is no layer to remove.
 func (c Change) Apply(before Layer, revision int64) (Layer, *Entry, error) {
 	there := before.Revision > 0
 	switch {
@@ -228,10 +229,10 @@ func (c Change) Apply(before Layer, revision int64) (Layer, *Entry, error) {
 	return after, entry, nil
 }
 
-// same tells whether a layer has the change's content already.
+// same reports whether a layer already has the change's content.
 func (c Change) same(layer Layer) bool {
 	return layer.Selector.String() == c.Selector.String() && layer.Priority == c.Priority && layer.Config.Equal(c.Config)
 }
 
-// toSecond returns a time as stores have it.
+// toSecond returns a time with the precision of stores.
 func toSecond(at time.Time) time.Time { return at.UTC().Truncate(time.Second) }

@@ -12,41 +12,43 @@ import (
 	"github.com/google/uuid"
 )
 
-// Two machines may speak for one device: an image was copied after its first start, with its key and all. They take turns,
-// which one machine never does. It may restart, be reset, or be brought back from a backup: then it goes on as another
-// than before, once. A request that was on its way for long may come after later ones: then it was sent before them, which
-// a signature tells. But nobody comes back again and again, after another was heard of, and sends that anew.
+// Two machines report as one device if an image was copied after its first start, with its key. Their reports
+// alternate. The reports of one machine do not: after a restart, a reset or a restored backup it continues as another
+// instance than before, once. A delayed request may arrive after later ones, and its signature shows that it was sent
+// before them. But an instance that returns again and again, with newly sent requests after those of another instance,
+// is a second machine.
 const (
-	mostReturns       = 2 // that one machine could have, signing its requests
-	mostReturnsNoSign = 5 // where nothing tells when a request was sent
+	mostReturns       = 2 // the largest number for one machine that signs its requests
+	mostReturnsNoSign = 5 // the same without signatures, where nothing shows when a request was sent
 	quietPolls        = 16
 	mostFaces         = 4
 	mostRivalries     = 1 << 16
-	// clonedFor is for how many poll intervals one machine has to be alone until the device is one again.
+	// clonedFor is for how many poll intervals a machine must be alone until the device is no longer cloned.
 	clonedFor = 10
 )
 
-// clones notices where machines take turns. It watches devices only once something odd has come from them, which is
-// hardly ever. The zero value is ready for use.
+// clones detects machines that alternate as one device. It watches a device only after something unusual, which is
+// rare. The zero value is ready for use.
 type clones struct {
-	watched atomic.Int64 // len(of), to be read without the lock
+	watched atomic.Int64 // len(of), for reads without the lock
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	of     map[uuid.UUID]*rivalry
-	marked map[uuid.UUID]bool // those shown as cloned, as far as this server knows
+	marked map[uuid.UUID]bool // devices that this server shows as cloned
 }
 
-// A rivalry is what is known of the machines that may share an identity.
+// A rivalry is what clones knows of the machines that may share an identity.
 type rivalry struct {
-	faces   []string // those that were seen, the latest last
-	kept    string   // the one whose report is kept, as far as this server knows
+	faces   []string // the machines that reported, the latest last
+	kept    string   // the machine whose report is stored, as far as this server knows
 	sent    time.Time
-	returns int // how often one of them came back
-	quiet   int // polls since then that came from the same as the one before
+	returns int // how often a machine has come back
+	quiet   int // polls since then from the same machine as the poll before
 }
 
-// faces returns what tells the machine that polls from others, and what the one before it looked like. A device that names
-// its instance looks like that. Of others, the sequence tells: one that goes back comes from who has not heard of the later.
+// faces returns the identities of the machine that polls and of the one before it. A device's instance is its identity.
+// Without an instance the sequence is the sign: a poll with an older sequence comes from a machine that does not know
+// the later one.
 func faces(poll Poll, kept Report) (now, before string) {
 	switch {
 	case !poll.Report || kept.At.IsZero():
@@ -59,12 +61,13 @@ func faces(poll Poll, kept Report) (now, before string) {
 	return "later sequence", "later sequence"
 }
 
-// look takes in a poll, after which another report was kept, and tells whether it shows that machines take turns.
-func (c *clones) look(id uuid.UUID, poll Poll, kept Report) bool {
+// observe records a poll, after which the report kept is stored, and reports whether the poll shows that machines
+// alternate.
+func (c *clones) observe(id uuid.UUID, poll Poll, kept Report) bool {
 	now, before := faces(poll, kept)
 	late := poll.Sequence != 0 && poll.Sequence < kept.Sequence
 	if late && poll.Instance != "" && poll.Sent.IsZero() {
-		return false // it may have been held up; a machine goes on with a later sequence, by which it is told
+		return false // the poll may have been delayed; a machine continues with a later sequence, which identifies it
 	}
 	if now == "" || now == before && c.watched.Load() == 0 {
 		return false
@@ -83,12 +86,12 @@ func (c *clones) look(id uuid.UUID, poll Poll, kept Report) bool {
 		}
 		return false
 	case poll.Sent.Before(r.sent):
-		return false // it was held up
+		return false // the poll was delayed
 	}
 	r.sent = poll.Sent
 	last := r.faces[len(r.faces)-1]
 	if r.kept != before {
-		last = before // another server has heard of that one since
+		last = before // another server has heard of that machine meanwhile
 	}
 	r.kept = stays
 	if now == last {
@@ -117,7 +120,7 @@ func (c *clones) watch(id uuid.UUID, r *rivalry) {
 	c.watched.Store(int64(len(c.of)))
 }
 
-// same takes in a poll that repeats the one before it.
+// same records a poll that repeats the one before.
 func (c *clones) same(id uuid.UUID, sent time.Time) {
 	if c.watched.Load() == 0 {
 		return
@@ -130,7 +133,7 @@ func (c *clones) same(id uuid.UUID, sent time.Time) {
 	}
 }
 
-// calm takes in a poll that comes from the same machine as the one before.
+// calm records a poll from the same machine as the one before.
 func (c *clones) calm(id uuid.UUID, r *rivalry) bool {
 	if r.quiet++; r.quiet >= quietPolls {
 		delete(c.of, id)
@@ -139,24 +142,24 @@ func (c *clones) calm(id uuid.UUID, r *rivalry) bool {
 	return false
 }
 
-// cloned tells that two machines report as this device, or did until a short time before it was last seen, and that no
-// operator has said since then that one of them is gone.
+// cloned reports whether two machines report as this device, or did so shortly before its last poll, unless an operator
+// has called SetAlone since.
 func (d Device) cloned(interval time.Duration) bool {
 	return d.Twins.After(d.Alone) && d.LastSeen.Sub(d.Twins) < clonedFor*interval
 }
 
-// twins takes in that two machines were noticed, and tells of it where nobody has yet.
+// twins records that two machines were detected. It logs that unless somebody has logged it already.
 func (f *Fleet) twins(device Device, now time.Time) {
 	f.sightings.complete(&device)
 	if !device.cloned(f.options.PollInterval) {
 		f.options.Log.Warn("two machines report as one device, in turn: was an image copied after its first start? "+
 			"Give one of them a state of its own", "uuid", device.ID, "key-id", device.KeyID, "address", device.IPAddress)
 	}
-	f.sightings.noteTwins(device.ID, now)
+	f.sightings.addTwins(device.ID, now)
 	f.clones.mark(device.ID)
 }
 
-// mark keeps that a device is shown as cloned, so that it can be told when that is over.
+// mark records that a device is shown as cloned, so that parted can log the end.
 func (c *clones) mark(id uuid.UUID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,7 +171,7 @@ func (c *clones) mark(id uuid.UUID) {
 	}
 }
 
-// parted tells of devices that are not cloned any more.
+// parted logs the devices that are not cloned any more.
 func (f *Fleet) parted(ctx context.Context) {
 	f.clones.mu.Lock()
 	marked := slices.Collect(maps.Keys(f.clones.marked))
@@ -176,7 +179,7 @@ func (f *Fleet) parted(ctx context.Context) {
 	for _, id := range marked {
 		device, err := f.store.Device(ctx, id)
 		if err != nil && !errors.Is(err, ErrUnknownDevice) {
-			return // it will be asked again
+			return // the next call tries again
 		}
 		f.sightings.complete(&device)
 		if err == nil && device.cloned(f.options.PollInterval) {
@@ -186,7 +189,7 @@ func (f *Fleet) parted(ctx context.Context) {
 		delete(f.clones.marked, id)
 		f.clones.mu.Unlock()
 		switch {
-		case err != nil: // it was removed
+		case err != nil: // the device was removed
 		case device.Twins.After(device.Alone):
 			f.options.Log.Info("one machine reports as the device again, alone for ten poll intervals", "uuid", id)
 		default:
@@ -195,10 +198,10 @@ func (f *Fleet) parted(ctx context.Context) {
 	}
 }
 
-// SetAlone takes in that an operator knows that one machine alone is the device: it is not shown as cloned until two are
-// noticed anew. It returns a *ScopeError if the device is not within the scope.
+// SetAlone records that only one machine is the device, as an operator knows. The device is not shown as cloned until
+// two machines are detected again. It returns a *ScopeError if the device is not within the scope.
 func (f *Fleet) SetAlone(ctx context.Context, id uuid.UUID, within Scope) error {
-	if len(within) > 0 { // what is refused changes nothing; the store checks again
+	if len(within) > 0 { // a refusal must change nothing; the store checks again
 		device, err := f.store.Device(ctx, id)
 		if err == nil {
 			err = within.Device(device.Labels)
@@ -213,7 +216,7 @@ func (f *Fleet) SetAlone(ctx context.Context, id uuid.UUID, within Scope) error 
 	return err
 }
 
-// forget makes machines that take turns be noticed anew.
+// forget makes clones detect the machines of a device anew.
 func (c *clones) forget(id uuid.UUID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

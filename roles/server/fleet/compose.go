@@ -14,10 +14,10 @@ import (
 	"aspects-poc/roles/serverapi/signed"
 )
 
-// A tier is a layer as it is merged.
+// A tier is a layer in the form for a merge.
 type tier struct {
 	Layer
-	tree map[string]any // of Config; nobody changes it
+	tree map[string]any // the tree of Config; do not modify it
 }
 
 func tierOf(layer Layer) (tier, error) {
@@ -28,30 +28,29 @@ func tierOf(layer Layer) (tier, error) {
 	return tier{layer, tree}, nil
 }
 
-// A composition is what layers come to together. But for concealed, and what is signed, it is never changed.
+// A composition is the merge of layers. It is immutable, except for concealed and the values about signatures.
 type composition struct {
 	layers []Layer // in the order of merging
 	named  namedSecrets
-	merged Config   // layers, with references
-	names  []string // of the secrets that merged refers to
+	merged Config   // the merge, with references
+	names  []string // names of the secrets to which merged refers
 	config Config
 	hash   string
-	tree   map[string]any // of config
+	tree   map[string]any // the tree of config
 
-	signing   sync.Mutex     // guards the following
-	signedFor *signed.Book   // the book that the rest is for; nil: none yet
-	digest    string         // that an operator signs
-	places    []signed.Place // of secrets
-	unsigned  error          // why it cannot be signed
+	signing   sync.Mutex     // guards the next four
+	signedFor *signed.Book   // the book for which the next three are valid; nil for none
+	digest    string         // of the target, for the operator's signature
+	places    []signed.Place // places of secrets
+	unsigned  error          // why the target cannot be signed
 
 	concealing sync.Mutex   // guards concealed
-	concealed  *composition // as operators see it; nil until one does
+	concealed  *composition // the merge as operators see it; nil until somebody asks
 }
 
-// compose merges layers in their order. Objects are merged; whatever else a later layer has, also an array or null,
-// takes the place of what an earlier one has, whole. Nulls stay: the result is a merge patch (RFC 7396) of a device's
-// configuration, as each layer is. A reference to a named secret is merged as a value is that is no object, and then gives
-// place to the secret.
+// compose merges layers in their order. Objects are merged; any other value of a later layer, such as an array or null,
+// replaces the value of an earlier one. Nulls stay: the result is a merge patch (RFC 7396) of a device's configuration,
+// as each layer is. A reference to a named secret is merged as a single value, and the secret's value then replaces it.
 func compose(tiers []tier, named namedSecrets) (*composition, error) {
 	c := &composition{layers: make([]Layer, len(tiers)), named: named}
 	if len(tiers) == 1 {
@@ -71,7 +70,7 @@ func compose(tiers []tier, named namedSecrets) (*composition, error) {
 	}
 	c.names = c.merged.references()
 	if c.config = c.merged; len(c.names) > 0 {
-		if c.tree, err = named.tree(c.merged); err != nil { // the lists of tree are those of the layers
+		if c.tree, err = named.tree(c.merged); err != nil { // the tree shares the lists of the layers
 			return nil, err
 		}
 		if c.config, err = configOf(c.tree); err != nil {
@@ -84,7 +83,7 @@ func compose(tiers []tier, named namedSecrets) (*composition, error) {
 	return c, nil
 }
 
-// configOf makes a Config of a tree.
+// configOf returns a tree as a Config.
 func configOf(tree map[string]any) (Config, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -95,14 +94,13 @@ func configOf(tree map[string]any) (Config, error) {
 	return ParseConfig(text.Bytes())
 }
 
-// An Origin is the layer that a value comes from.
+// An Origin is the layer from which a value comes.
 type Origin struct {
 	Layer    LayerName
 	Revision int64
 }
 
-// explain tells for each value of a composition, by its path, which layer it comes from. Arrays are values, and so are
-// empty objects.
+// explain returns the origin of each value of a composition, by path. Arrays and empty objects count as values.
 func (c *composition) explain() (map[string]Origin, error) {
 	origins := map[string]Origin{}
 	for _, layer := range c.layers {
@@ -115,7 +113,7 @@ func (c *composition) explain() (map[string]Origin, error) {
 	return origins, nil
 }
 
-// claim puts down a layer as the origin of what it has and is still there.
+// claim sets a layer as the origin of those of its values that whole still has.
 func claim(origins map[string]Origin, whole, layer map[string]any, prefix string, origin Origin) {
 	for name, value := range layer {
 		path := serverapi.JoinPath(prefix, name)
@@ -123,7 +121,7 @@ func claim(origins map[string]Origin, whole, layer map[string]any, prefix string
 		object, isObject := layering.Object(value)
 		result, isResult := layering.Object(present)
 		switch {
-		case !there: // a layer in between has replaced what it was in
+		case !there: // a later layer has replaced the object around it
 		case isObject && isResult && len(result) > 0:
 			claim(origins, result, object, path, origin)
 		case isObject == isResult:
@@ -132,14 +130,14 @@ func claim(origins map[string]Origin, whole, layer map[string]any, prefix string
 	}
 }
 
-// A Difference is a value that two configurations do not share.
+// A Difference is a value that differs between two configurations.
 type Difference struct {
 	Path          string
 	Kind          string // "added", "removed" or "changed"
-	Before, After any    // JSON shapes; nil where there is none, or null
+	Before, After any    // JSON shapes; nil for null and for no value
 }
 
-// compare lists what differs from one configuration to another, by path. Arrays are values, and so are empty objects.
+// compare lists the differences between two configurations, by path. Arrays and empty objects count as values.
 func compare(before, after map[string]any) []Difference {
 	var list []Difference
 	compareBelow(&list, before, after, "")

@@ -9,15 +9,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Config is a configuration: a JSON object, view name -> the document of that view. It is kept as canonical text
-// (names sorted, no white space) in which numbers keep the digits that they came with, so that 64-bit integers survive.
-// It is immutable; the zero value is the empty configuration.
+// A Config is a configuration: a JSON object, view name -> the document of that view. It has the canonical text (names
+// sorted, no white space), in which numbers have their original digits, so that 64-bit integers survive. It is
+// immutable. The zero value is the empty configuration.
 type Config struct {
 	text string // "" stands for {}
 }
 
-// MaxDepth is how deep objects and arrays of a configuration may nest. No view needs a tenth of it; to sort the names of
-// something absurdly deep would take seconds.
+// MaxDepth is how deep objects and arrays of a configuration may nest. No view needs a tenth of it. A much deeper text
+// would take seconds to sort.
 const MaxDepth = 128
 
 var (
@@ -25,8 +25,8 @@ var (
 	errTooDeep  = fmt.Errorf("a configuration nests no deeper than %d levels", MaxDepth)
 )
 
-// ParseConfig reads a JSON object. It refuses what is not well-formed, not UTF-8 or names a member twice
-// (*jsontext.SyntacticError), what is no object, and what nests deeper than MaxDepth.
+// ParseConfig parses a JSON object. It returns a *jsontext.SyntacticError for a text that is not well-formed, not UTF-8
+// or has a member twice. It returns another error for a text that is no object or nests deeper than MaxDepth.
 func ParseConfig(text []byte) (Config, error) {
 	if tooDeep(text) {
 		return Config{}, errTooDeep
@@ -39,7 +39,8 @@ func ParseConfig(text []byte) (Config, error) {
 	return LoadConfig(value)
 }
 
-// tooDeep looks at brackets outside of strings; whether the text is well-formed is for others to say.
+// tooDeep reports whether a text nests too deep. It counts brackets outside of strings, and does not check the text
+// otherwise.
 func tooDeep(text []byte) bool {
 	depth, inString, escaped := 0, false, false
 	for _, char := range text {
@@ -62,7 +63,7 @@ func tooDeep(text []byte) bool {
 	return false
 }
 
-// LoadConfig takes canonical text that a Config gave out before, for stores. It refuses what is no JSON object.
+// LoadConfig parses the canonical text of a Config, for stores. It returns an error for a text that is no JSON object.
 func LoadConfig(text []byte) (Config, error) {
 	value := jsontext.Value(text)
 	switch {
@@ -82,14 +83,14 @@ func (c Config) String() string {
 	return c.text
 }
 
-// Equal tells whether two configurations have the same text. Numbers written differently make a difference.
+// Equal reports whether two configurations have the same text. Numbers in different notations differ.
 func (c Config) Equal(other Config) bool { return c.text == other.text }
 
 // MarshalJSON returns the canonical text.
 func (c Config) MarshalJSON() ([]byte, error) { return []byte(c.String()), nil }
 
-// Tree returns the configuration as nil, bool, string, json.Number, []any and map[string]any, the caller's own. The error
-// is for text that LoadConfig took and ParseConfig would not have.
+// Tree returns the configuration as nil, bool, string, json.Number, []any and map[string]any. The caller may modify the
+// tree. It returns an error for a text that LoadConfig has accepted and ParseConfig would not.
 func (c Config) Tree() (map[string]any, error) {
 	decoder := json.NewDecoder(bytes.NewReader([]byte(c.String())))
 	decoder.UseNumber()

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// MaxNameLength is the number of characters of the longest name of a device.
+// MaxNameLength is the largest length of a device's name, in characters.
 const MaxNameLength = 63
 
-// CheckName tells what is wrong with a device's name. A name has lower-case letters, digits, and ".", "_" and "-" between them.
-// One of its characters is a letter from g to z, a dot or an underscore: IDs have none of these, so nobody takes a name for the
-// beginning of an ID.
+// CheckName returns an error for an invalid name of a device. A name has lower-case letters, digits, and ".", "_" and
+// "-" between them. One of its characters is a letter from g to z, a dot or an underscore: IDs have none of these, so a
+// name never looks like the beginning of an ID.
 func CheckName(name string) error {
 	switch {
 	case name == "":
@@ -44,7 +44,7 @@ var (
 	beginning = regexp.MustCompile(`^[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?$`)
 )
 
-// A NameError tells what is wrong with a device's name.
+// A NameError says why a device's name is invalid.
 type NameError struct{ Err error }
 
 func (e *NameError) Error() string { return e.Err.Error() }
@@ -62,10 +62,10 @@ func (e *NameTakenError) Error() string {
 // Is makes it an ErrNameTaken.
 func (e *NameTakenError) Is(target error) bool { return target == ErrNameTaken }
 
-// An UnknownWordError is an ErrUnknownDevice about a word that is the whole ID of no device.
+// An UnknownWordError is an ErrUnknownDevice for a word that is not a whole ID.
 type UnknownWordError struct {
 	Word      string
-	Beginning bool // it looks like the beginning of an ID; else like a name
+	Beginning bool // the word looks like the beginning of an ID; else like a name
 }
 
 func (e *UnknownWordError) Error() string {
@@ -78,7 +78,7 @@ func (e *UnknownWordError) Error() string {
 // Is makes it an ErrUnknownDevice.
 func (e *UnknownWordError) Is(target error) bool { return target == ErrUnknownDevice }
 
-// An AmbiguousError is the refusal of the beginning of several IDs.
+// An AmbiguousError is the error for the beginning of several IDs.
 type AmbiguousError struct {
 	Word    string
 	Devices []uuid.UUID // the first of them
@@ -97,16 +97,16 @@ func (e *AmbiguousError) Error() string {
 	return fmt.Sprintf("several devices have an ID that begins with %q: %s%s; give more of the ID", e.Word, strings.Join(list, ", "), more)
 }
 
-// mostCandidates is the number of devices that an AmbiguousError names.
+// mostCandidates is the largest number of devices in an AmbiguousError.
 const mostCandidates = 4
 
-// Find returns the ID of the device that a word names: its ID, the beginning of its ID if no other ID begins so, or its name.
-// Case does not matter. A whole ID need not be of a registered device. Errors: *AmbiguousError, *UnknownWordError, and
-// *NameError for a word that is none of these.
+// Find returns the ID of the device that word names: by its ID, a unique beginning of the ID, or its name. It ignores
+// case. A whole ID need not be of a registered device. Errors: *AmbiguousError, *UnknownWordError, and *NameError for a
+// word that is none of the three.
 func (f *Fleet) Find(ctx context.Context, word string) (uuid.UUID, error) {
 	id, err := f.find(ctx, word)
 	if err == nil {
-		tellDevice(ctx, word, id)
+		recordDevice(ctx, word, id)
 	}
 	return id, err
 }
@@ -138,7 +138,7 @@ func (f *Fleet) find(ctx context.Context, word string) (uuid.UUID, error) {
 	return id, err
 }
 
-// between returns the first and the last ID that begin with a text in lower case, and whether there are any.
+// between returns the first and the last ID that begin with a text in lower case. is reports whether there are any.
 func between(text string) (first, last uuid.UUID, is bool) {
 	if !beginning.MatchString(text) {
 		return uuid.Nil, uuid.Nil, false
@@ -147,11 +147,12 @@ func between(text string) (first, last uuid.UUID, is bool) {
 	given := strings.ReplaceAll(text, "-", "")
 	lower, lowerErr := uuid.Parse(given + strings.Repeat("0", digits-len(given)))
 	upper, upperErr := uuid.Parse(given + strings.Repeat("f", digits-len(given)))
-	// A hyphen too early makes it the beginning of none.
+	// With a hyphen in a wrong place it begins no ID.
 	return lower, upper, lowerErr == nil && upperErr == nil && strings.HasPrefix(lower.String(), text)
 }
 
-// NamesOf returns the names of devices, of those that have one. IDs may be uuid.Nil, and of devices that are not registered.
+// NamesOf returns the names of devices, without those that have none. ids may have uuid.Nil and IDs that are not
+// registered.
 func (f *Fleet) NamesOf(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]string, error) {
 	names := map[uuid.UUID]string{}
 	for _, id := range ids {
@@ -160,7 +161,7 @@ func (f *Fleet) NamesOf(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]str
 	delete(names, uuid.Nil)
 	var mu sync.Mutex // guards the values
 	var reads errgroup.Group
-	reads.SetLimit(32) // a store may read devices together that are asked for at the same time
+	reads.SetLimit(32) // a store may join concurrent reads of devices
 	for _, id := range slices.Collect(maps.Keys(names)) {
 		reads.Go(func() error {
 			device, err := f.store.Device(ctx, id)
@@ -178,8 +179,8 @@ func (f *Fleet) NamesOf(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]str
 	return names, reads.Wait()
 }
 
-// SetName gives a device a name, or takes it away (""), and returns the changed device. The history has the change, and the
-// device's target stays as it is. Errors: *NameError, *NameTakenError, ErrUnknownDevice.
+// SetName gives a device a name, or removes its name (""). It returns the changed device. The history has the change.
+// The device's target does not change. Errors: *NameError, *NameTakenError, ErrUnknownDevice.
 func (f *Fleet) SetName(ctx context.Context, id uuid.UUID, name, by string) (View, error) {
 	if _, err := f.rename(ctx, id, name, by); err != nil {
 		return View{}, err
@@ -187,9 +188,9 @@ func (f *Fleet) SetName(ctx context.Context, id uuid.UUID, name, by string) (Vie
 	return f.Device(ctx, id)
 }
 
-// rename is SetName, and returns the revision of the change; 0 if the device has the name already.
+// rename is SetName, but returns the revision of the change; 0 if the device already has the name.
 func (f *Fleet) rename(ctx context.Context, id uuid.UUID, name, by string) (revision int64, err error) {
-	tellDetails(ctx, name)
+	recordDetails(ctx, name)
 	if name != "" {
 		if err := CheckName(name); err != nil {
 			return 0, &NameError{err}
@@ -207,7 +208,7 @@ func (f *Fleet) rename(ctx context.Context, id uuid.UUID, name, by string) (revi
 		if err == nil {
 			return 0, &NameTakenError{Name: name, Device: holder}
 		}
-		if !errors.Is(err, ErrUnknownDevice) { // else the name is free by now
+		if !errors.Is(err, ErrUnknownDevice) { // otherwise the name is free meanwhile
 			return 0, err
 		}
 	}
@@ -223,7 +224,7 @@ func (f *Fleet) restoreName(ctx context.Context, entry Entry, by string) (int64,
 	return max(last, entry.Revision), err
 }
 
-// lastOf returns the last revision of an action in a device's layer; 0 for none.
+// lastOf returns the last revision of an action on a device's layer; 0 for none.
 func (f *Fleet) lastOf(ctx context.Context, layer LayerName, action Action) (int64, error) {
 	for below := int64(0); ; {
 		list, err := f.store.History(ctx, layer, below, scanRows)

@@ -10,18 +10,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// silentAfter is how many poll intervals a device may be unseen.
+// silentAfter is the number of poll intervals after which a device without a poll is silent.
 const silentAfter = 3
 
-// Register keeps a new device under a new UUID, one that does not sign what it sends. A public key that is known already
-// brings back its device as it was registered: a device that never got its first answer may ask again and is not there
-// twice. Of the labels, the names and values must be as Labels.Check wants them. ErrPendingFull refuses one more Pending
-// device than Options.MaxPending.
+// Register stores a new device, which does not sign its requests, with a new UUID. For a known public key it returns
+// the registered device as it is, so that a device that has missed the first answer can ask again. The labels must pass
+// Labels.Check. It returns ErrPendingFull for one more Pending device than Options.MaxPending.
 func (f *Fleet) Register(ctx context.Context, identity Identity, labels Labels, status Status) (Device, error) {
 	return f.RegisterSigning(ctx, identity, "", labels, status)
 }
 
-// RegisterSigning is Register for a device that has shown that the key is its own, of which keyID is the KeyID.
+// RegisterSigning is Register for a device that has proved that it owns the key. keyID is the key's KeyID.
 func (f *Fleet) RegisterSigning(
 	ctx context.Context, identity Identity, keyID string, labels Labels, status Status,
 ) (Device, error) {
@@ -34,21 +33,22 @@ func (f *Fleet) RegisterSigning(
 		ID: id, Registered: now, Identity: identity, KeyID: keyID, Labels: labels, Status: status,
 	}, f.options.MaxPending)
 	if err == nil && device.ID != id {
-		f.sightings.note(device.ID, now, nil)
+		f.sightings.add(device.ID, now, nil)
 	}
 	device.Own, device.Config = nil, Config{}
 	return device, err
 }
 
-// A View is a device with what is derived of it.
+// A View is a device with the values that are derived from it.
 type View struct {
 	Device
 	Target Target
 	State  State
 	Silent bool // not seen for three poll intervals
 	Cloned bool // two machines report as this device
-	// Release is the active release, if that changes a layer of the device; nil if not. Stage is the number of the stage that has
-	// admitted the device; 0 if it waits. WaitsFor is the number of the stage that it waits for; 0 if it does not, and in lists.
+	// Release is the active release if it changes a layer of the device, else nil. Stage is the number of the stage
+	// that has admitted the device; 0 if the device waits. WaitsFor is the number of the stage for which it waits; 0 if
+	// it does not wait, and in lists.
 	Release  *Release
 	Stage    int
 	WaitsFor int
@@ -56,21 +56,20 @@ type View struct {
 	differing func() ([]string, error)
 }
 
-// Unsigned tells whether the device does not run its target, and cannot, because nobody has signed it.
+// Unsigned reports whether the device does not run its target because nobody has signed the target.
 func (v View) Unsigned() bool {
 	return !v.Target.offered() && (v.State == StateBehind || v.State == StateRefused || v.State == StateFailed)
 }
 
-// Differs lists the paths of the values that the device shows and that contradict its target. A path ends at a secret.
+// Differs lists the paths of the device's values that contradict its target. A path ends at a secret.
 func (v View) Differs() ([]string, error) { return v.differing() }
 
-// Explain tells for each value of the target which layer it comes from, by its path. Arrays are values, and so are empty
-// objects.
+// Explain returns the origin of each value of the target, by path. Arrays and empty objects count as values.
 func (t Target) Explain() (map[string]Origin, error) {
 	return (&composition{layers: t.Layers, tree: t.tree}).explain()
 }
 
-// Device returns what is known of a device, or ErrUnknownDevice.
+// Device returns a device, or ErrUnknownDevice.
 func (f *Fleet) Device(ctx context.Context, id uuid.UUID) (View, error) {
 	device, err := f.store.Device(ctx, id)
 	if err != nil {
@@ -86,15 +85,15 @@ func (f *Fleet) Device(ctx context.Context, id uuid.UUID) (View, error) {
 	return f.secrets.configs(view)
 }
 
-// DeviceByKey returns the device whose key this is, without its layer and what it reported. It returns ErrRevoked for the key
-// of a removed device that was Revoked, and ErrUnknownDevice for any other key.
+// DeviceByKey returns the device with a key, without its layer and its report. It returns ErrRevoked for the key of a
+// removed device that was Revoked, and ErrUnknownDevice for another unknown key.
 func (f *Fleet) DeviceByKey(ctx context.Context, keyID string) (Device, error) {
 	device, err := f.store.DeviceByKey(ctx, keyID)
 	device.Own, device.Config = nil, Config{}
 	return device, err
 }
 
-// view returns a device as operators see it, but for the configurations: that of its target, and the one that it reported.
+// view returns a device as operators see it, without the configurations of its target and its report.
 func (f *Fleet) view(ctx context.Context, device Device) (View, error) {
 	targets, target, err := f.targetOf(ctx, device, Report{})
 	if err != nil {
@@ -113,7 +112,7 @@ func (f *Fleet) view(ctx context.Context, device Device) (View, error) {
 	return f.secrets.view(view)
 }
 
-// silentSince is the time since when a device has to have been seen.
+// silentSince returns the time since which a device must have polled.
 func (f *Fleet) silentSince() time.Time {
 	return f.options.Now().Add(-silentAfter * f.options.PollInterval)
 }
@@ -121,30 +120,30 @@ func (f *Fleet) silentSince() time.Time {
 // A Filter chooses devices. The zero value chooses all.
 type Filter struct {
 	Selector Selector
-	State    State  // StateUnknown: any
-	Silent   *bool  // nil: either
-	Cloned   *bool  // nil: either
-	Name     string // "": any
-	// Match chooses by what else a device has; nil: all.
+	State    State  // StateUnknown means any
+	Silent   *bool  // nil means either
+	Cloned   *bool  // nil means either
+	Name     string // "" means any
+	// Match chooses by other properties; nil means all.
 	Match func(Device) bool
 }
 
-// How far one call of Devices goes: what a filter passes over is looked at too.
+// The limits of one call of Devices, which also count devices that the filter rejects.
 const (
-	scanRows = 1000 // read at a time
+	scanRows = 1000 // in each read
 	scanTime = time.Second
 )
 
-// Devices returns devices in the order of their registration, without what they reported: at most limit of those that a
-// filter chooses, after a cursor, which is "" or what the call before returned as next. Next is "" at the end. A call
-// that has looked at many devices may return fewer than limit, and a next.
+// Devices returns devices in the order of their registration, without their reports: at most limit devices that the
+// filter chooses, after a cursor. The cursor is "" or the next of the previous call. next is "" at the end. A call that
+// has read many devices may return fewer than limit, and a next.
 func (f *Fleet) Devices(ctx context.Context, filter Filter, after string, limit int) (list []View, next string, err error) {
 	if filter.Name != "" {
 		return f.named(ctx, filter, after, limit)
 	}
 	begin := time.Now()
 	for {
-		// Where all are chosen, no more than asked for has to be read.
+		// If the filter chooses all, limit devices are enough.
 		rows := limit - len(list)
 		if filter.narrow() {
 			rows = scanRows
@@ -163,7 +162,7 @@ func (f *Fleet) Devices(ctx context.Context, filter Filter, after string, limit 
 				continue
 			}
 			if len(list) == limit {
-				// Read again from the last one that was taken: cursors of the store stand behind pages only.
+				// Read again up to the last returned device, because the store's cursors are at ends of pages only.
 				next, err := f.cursorBehind(ctx, after, i)
 				return list, next, err
 			}
@@ -176,7 +175,7 @@ func (f *Fleet) Devices(ctx context.Context, filter Filter, after string, limit 
 	}
 }
 
-// named is Devices for a filter that has a name.
+// named is Devices for a filter with a name.
 func (f *Fleet) named(ctx context.Context, filter Filter, after string, limit int) (list []View, next string, err error) {
 	if after != "" || limit < 1 { // one device has the name
 		return nil, "", nil
@@ -195,7 +194,7 @@ func (f *Fleet) named(ctx context.Context, filter Filter, after string, limit in
 	return list, "", err
 }
 
-// cursorBehind returns the cursor behind the first n devices after another.
+// cursorBehind returns the cursor after the first n devices behind another cursor.
 func (f *Fleet) cursorBehind(ctx context.Context, after string, n int) (string, error) {
 	if n == 0 {
 		return after, nil
@@ -204,7 +203,7 @@ func (f *Fleet) cursorBehind(ctx context.Context, after string, n int) (string, 
 	return next, err
 }
 
-// narrow tells that the filter passes over some devices.
+// narrow reports whether the filter may reject a device.
 func (f Filter) narrow() bool {
 	return f.Selector.String() != "" || f.State != StateUnknown || f.Silent != nil || f.Cloned != nil || f.Match != nil
 }
@@ -214,11 +213,11 @@ func (f Filter) chooses(view View) bool {
 		(f.Silent == nil || *f.Silent == view.Silent) && (f.Cloned == nil || *f.Cloned == view.Cloned) && (f.Match == nil || f.Match(view.Device))
 }
 
-// SetLabels changes a device's labels by a merge patch, in which nil removes a label, and returns the changed device. It
-// returns a *LabelError for a label that Labels.CheckGiven refuses, and a *ScopeError for a change that is not within the scope. The
-// patch may remove labels that the device says of itself.
+// SetLabels changes a device's labels by a merge patch, in which nil removes a label. It returns the changed device. It
+// returns a *LabelError for a label that Labels.CheckGiven refuses, and a *ScopeError for a change outside of the
+// scope. The patch may remove labels that the device says of itself.
 func (f *Fleet) SetLabels(ctx context.Context, id uuid.UUID, patch map[string]*string, by string, within Scope) (View, error) {
-	tellPatch(ctx, patch)
+	recordPatch(ctx, patch)
 	if name, err := Labels(nil).Merge(patch).CheckGiven(); err != nil {
 		return View{}, &LabelError{Name: name, Err: err}
 	}
@@ -236,7 +235,7 @@ func (f *Fleet) SetLabels(ctx context.Context, id uuid.UUID, patch map[string]*s
 		}
 		_, err = f.store.SetLabels(ctx, id, device.Labels, after, Authorship{By: by, At: f.options.Now()})
 		if errors.Is(err, ErrStale) {
-			continue // another has changed them in between; a patch goes on top
+			continue // another change was first; the patch applies to its result
 		}
 		if err != nil {
 			return View{}, err
@@ -246,15 +245,15 @@ func (f *Fleet) SetLabels(ctx context.Context, id uuid.UUID, patch map[string]*s
 	}
 }
 
-// A LabelError says which label is not as it must be.
+// A LabelError is the error for an invalid label.
 type LabelError struct {
-	Name string // "" where it is about all of them
+	Name string // "" if the error is about all labels
 	Err  error
 }
 
 func (e *LabelError) Error() string { return e.Err.Error() }
 
-// SetStatus lets a device poll, or turns it away. It returns a *ScopeError if the device is not within the scope.
+// SetStatus sets whether a device may poll. It returns a *ScopeError if the device is not within the scope.
 func (f *Fleet) SetStatus(ctx context.Context, id uuid.UUID, status Status, within Scope) (View, error) {
 	if err := f.store.SetStatus(ctx, id, status, within); err != nil {
 		return View{}, err
@@ -263,9 +262,10 @@ func (f *Fleet) SetStatus(ctx context.Context, id uuid.UUID, status Status, with
 	return f.Device(ctx, id)
 }
 
-// Relabel replaces the labels that a device says of itself, sets the others of a registration, and returns all of them. Call it
-// when the device has proved that an earlier registration, which was not signed, is its own. If an operator has changed the
-// device's labels since that registration, the others stay as they are: the history does not say who set which label.
+// Relabel replaces the labels that a device says of itself, sets the other labels of a registration, and returns all
+// labels. Call it when the device has proved that an earlier unsigned registration is its own. If an operator has
+// changed the device's labels since that registration, Relabel does not set the others, because the history does not
+// say who set which label.
 func (f *Fleet) Relabel(ctx context.Context, device Device, registered Labels) (Labels, error) {
 	after := Labels{}
 	for name, value := range device.Labels {
@@ -273,7 +273,7 @@ func (f *Fleet) Relabel(ctx context.Context, device Device, registered Labels) (
 			after[name] = value
 		}
 	}
-	relabeled, err := f.lastOf(ctx, DeviceLayer(device.ID), Relabeled) // since it registered
+	relabeled, err := f.lastOf(ctx, DeviceLayer(device.ID), Relabeled) // since the registration
 	if err != nil {
 		return nil, err
 	}
@@ -295,8 +295,8 @@ func (f *Fleet) Relabel(ctx context.Context, device Device, registered Labels) (
 	return after, err
 }
 
-// SetKey gives a device another public key in the place of the one that it has. It returns ErrStale when the device has
-// another one than that of KeyID before, and ErrExists when the new one is known already.
+// SetKey replaces a device's public key. It returns ErrStale if the device's key does not have the KeyID before, and
+// ErrExists if the new key is already known.
 func (f *Fleet) SetKey(ctx context.Context, id uuid.UUID, before, publicKey string) error {
 	err := f.store.SetKey(ctx, id, before, publicKey, KeyID(publicKey))
 	if err == nil {
@@ -305,8 +305,8 @@ func (f *Fleet) SetKey(ctx context.Context, id uuid.UUID, before, publicKey stri
 	return err
 }
 
-// Remove removes a device. If it polls again, it is told to register; the key of a Revoked device stays revoked, until
-// AllowKey.
+// Remove removes a device. The server answers a later poll of it that it has to register. The key of a Revoked device
+// stays revoked until AllowKey.
 func (f *Fleet) Remove(ctx context.Context, id uuid.UUID, by string) error {
 	err := f.store.Remove(ctx, id, Authorship{By: by, At: f.options.Now()})
 	if err == nil {
@@ -315,12 +315,12 @@ func (f *Fleet) Remove(ctx context.Context, id uuid.UUID, by string) error {
 	return err
 }
 
-// RevokedKeys returns the keys of removed devices that were Revoked, the oldest first.
+// RevokedKeys returns the revoked keys of removed devices, the oldest first.
 func (f *Fleet) RevokedKeys(ctx context.Context) ([]RevokedKey, error) {
 	return f.store.RevokedKeys(ctx)
 }
 
-// AllowKey lets a device register with a key of RevokedKeys. It returns ErrUnknownKey for any other key.
+// AllowKey permits the registration with a key of RevokedKeys. It returns ErrUnknownKey for any other key.
 func (f *Fleet) AllowKey(ctx context.Context, keyID string) error {
 	return f.store.AllowKey(ctx, keyID)
 }
@@ -328,5 +328,5 @@ func (f *Fleet) AllowKey(ctx context.Context, keyID string) error {
 // Count returns the number of registered devices.
 func (f *Fleet) Count(ctx context.Context) (int, error) { return f.store.Count(ctx) }
 
-// Waiting returns how many polls are held back by this server.
+// Waiting returns the number of polls that this server holds.
 func (f *Fleet) Waiting() int { return f.waiting.number() }

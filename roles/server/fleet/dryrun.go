@@ -10,22 +10,22 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Preview is for how many devices a change would change the target, and how for the first of them.
+// A Preview says for how many devices a change would change the target, and how for the first of them.
 type Preview struct {
 	Devices int
 	Changes []DeviceChange
-	Stages  []int // of a release: how many devices each stage would have, and no stage before
+	Stages  []int // for a release: the number of devices that each stage would add
 }
 
-// A DeviceChange is how one device's target would change.
+// A DeviceChange is how a device's target would change.
 type DeviceChange struct {
 	ID      uuid.UUID
 	Name    string // "" for none
 	Changes []Difference
 }
 
-// DryRun tells what a change would do to targets, and does not do it: for how many devices, and how for the first few of them.
-// It refuses what Set would refuse, or StartRelease if plan is not nil. Plan tells more.
+// DryRun returns what a change would do to targets: for how many devices, and how for the first few of them. It changes
+// nothing. It returns an error where Set would, or StartRelease if plan is not nil. Plan returns more.
 func (f *Fleet) DryRun(ctx context.Context, change Change, plan *release.Plan, few int) (Preview, error) {
 	batch := Batch{Changes: []Change{change}, Release: f.released(plan, change.By)}
 	ground, after, planned, err := f.prepare(ctx, &batch)
@@ -42,7 +42,8 @@ func (f *Fleet) DryRun(ctx context.Context, change Change, plan *release.Plan, f
 	return preview, err
 }
 
-// preview compares the targets of the devices that a batch may concern, before and after; of all devices for an empty one.
+// preview compares the targets of the devices that a batch may concern, before and after. An empty batch may concern
+// all devices.
 func (f *Fleet) preview(ctx context.Context, before *ground, after *snapshot, batch Batch, few int) (Preview, error) {
 	preview := Preview{Changes: []DeviceChange{}}
 	_, err := f.scan(ctx, before, after, batch, Section{}, f.store.Devices, func(device Device, old, new *composition) (func() error, error) {

@@ -9,7 +9,7 @@ import (
 // Forget is what a notice of another server's report does.
 func (f *Fleet) Forget(id uuid.UUID) { f.known.forget([]uuid.UUID{id}) }
 
-// Waits tells whether a poll of a device is held back.
+// Waits reports whether a poll of a device is held back.
 func (f *Fleet) Waits(id uuid.UUID) bool {
 	f.waiting.mu.Lock()
 	defer f.waiting.mu.Unlock()

@@ -1,5 +1,6 @@
 // Package fleet has the state of the fleet and its rules: registered devices, the layers of targets, the target of each
-// device, the target that it runs, and the outcome of its last attempt. It leaves HTTP to package api.
+// device, the target that it runs, and the outcome of its last attempt. Its main types are Fleet and Store. HTTP is in
+// package api.
 //
 // A Fleet applies the rules. A Store stores the state durably before a call returns; several servers may share one.
 // Open a store (package sqlite) and a Fleet over it:
@@ -26,45 +27,47 @@ import (
 	"github.com/google/uuid"
 )
 
-// Identity is the part of a registration that the device supplies.
+// Identity is the part of a registration that comes from the device.
 type Identity struct {
 	IPAddress    string
 	PublicKeyRSA string
 	Arch         string // Debian's name, such as amd64
 }
 
-// Options changes how a Fleet works. The zero value is ready for use.
+// Options are options of Open. The zero value is ready for use.
 type Options struct {
 	Now   func() time.Time          // nil means time.Now
 	NewID func() (uuid.UUID, error) // nil means random UUIDs (version 4): see ids
-	Log   *slog.Logger              // receives errors of background work; nil discards them
+	Log   *slog.Logger              // for errors of background work; nil discards them
 	// Schema is the confdb-schema that every target must fit, in the form of registry.Options.Documents. Nil accepts any
 	// target.
 	Schema json.RawMessage
-	// Rules returns a device's own refusal, beyond the Schema, of a target that the Schema takes; nil if there is none. It is for
-	// plans: a *registry.Error as the device would word it. Both arguments are documents by their views. Nil: no rules are known.
+	// Rules returns the reason why a device would refuse a target that the Schema accepts, as the *registry.Error of
+	// the device; nil if there is none. Plans use it. Both arguments are documents by view. A nil Rules means that no
+	// rules are known.
 	Rules func(current, target map[string]map[string]any) error
-	// Keys returns the keys that seal the secrets in the store, and make the digests that stand for secrets in answers to
-	// operators. If fresh is true, nothing is sealed yet, and a new key may be made; else the keys of before are needed. It is
-	// called if the Schema has secrets, or if some are sealed. Nil: nothing is sealed, and the digests differ after each start.
+	// Keys returns the keys that seal the secrets in the store, and that make the digests of secrets in answers to
+	// operators. If fresh is true, nothing is sealed yet and Keys may make a key; else it must return the old keys. It
+	// is called if the Schema has secrets, or if some are sealed. With a nil Keys nothing is sealed, and the digests
+	// change with each start.
 	Keys func(fresh bool) (*seal.Ring, error)
-	// Beside means that another server may be using the store: if it is sealed with another key or for another Schema, Open
-	// returns seal.ErrBeside.
+	// Beside means that another server may be using the store. If the store is sealed with another key or for another
+	// Schema, Open then returns seal.ErrBeside.
 	Beside bool
-	// PollInterval is the time that devices leave between polls; zero means a minute. A device is silent after three
+	// PollInterval is the time between the polls of a device; zero means a minute. A device is silent after three
 	// intervals without a poll.
 	PollInterval time.Duration
 	// MaxWaiting is the limit of held polls; zero means 50,000. Further polls are answered at once.
 	MaxWaiting int
-	// MaxPending is the limit of devices that wait for approval; zero means 1,000. Further registrations are refused: anybody
-	// who reaches the server can register, and must not fill the store.
+	// MaxPending is the limit of devices that wait for approval; zero means 1,000. Further registrations are refused:
+	// anybody who reaches the server can register, and must not fill the store.
 	MaxPending int
 	// Remembered is the limit of devices whose last poll is in memory; zero means 1,048,576, which take some 80 MB.
 	Remembered int
 	// StatsStep is the time between two stored points of a device's statistics; zero means 5 minutes.
 	StatsStep time.Duration
-	// StatsKeep is the age at which statistics are dropped; zero means a week, a negative value stores none. Older points
-	// are sparser.
+	// StatsKeep is the age at which statistics are deleted; zero means a week, and a negative value stores none. Older
+	// points are sparser.
 	StatsKeep time.Duration
 }
 
@@ -77,11 +80,11 @@ const (
 	defaultStatsKeep  = 7 * 24 * time.Hour
 )
 
-// A Fleet applies the rules over a store. It is safe for concurrent use. What its methods return has markers in the place of
+// A Fleet applies the rules over a store. It is safe for concurrent use. Its methods return markers in the places of
 // secrets; only the answer of Poll has the secrets.
 //
-// It has many fields and methods because whatever an operator or a device may ask for is a method; what has state of its own is
-// a type of its own, and a field here.
+// It has many methods because each request of an operator or a device is one. A part with a state of its own is a type
+// of its own, and a field here.
 type Fleet struct {
 	store   stored
 	names   names
@@ -96,7 +99,7 @@ type Fleet struct {
 	waiting   waiting
 	summary   summary
 	mover     mover
-	hub       Hub // sends notices that follow has processed
+	hub       Hub // sends the notices that follow has processed
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -168,7 +171,7 @@ func (o *Options) complete() {
 // Release answers all held polls and holds no further ones. Call it when the server is about to stop.
 func (f *Fleet) Release() { f.waiting.release() }
 
-// Close releases the held polls, ends the background work, and writes the times at which devices were last seen.
+// Close releases the held polls, ends the background work, and stores when the devices were last seen.
 func (f *Fleet) Close() error {
 	f.Release()
 	f.stop()
@@ -177,13 +180,13 @@ func (f *Fleet) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := f.flush(ctx); err != nil {
-		return fmt.Errorf("cannot keep when devices were last seen: %w", err)
+		return fmt.Errorf("cannot store when devices were last seen: %w", err)
 	}
 	return nil
 }
 
-// Schema returns the JSON Schema of a layer's configuration, as an object for encoding/json. Without Options.Schema it takes any
-// object.
+// Schema returns the JSON Schema of a layer's configuration, as an object for encoding/json. Without Options.Schema it
+// permits any object.
 func (f *Fleet) Schema() any {
 	if f.names.of == nil {
 		return map[string]any{"type": "object"}
@@ -191,7 +194,7 @@ func (f *Fleet) Schema() any {
 	return f.names.of.Describe()
 }
 
-// PollInterval returns the time that devices leave between polls.
+// PollInterval returns the time between the polls of a device.
 func (f *Fleet) PollInterval() time.Duration { return f.options.PollInterval }
 
 // follow processes the notices of the store, about commits of this server and of others, until the channel is closed. For each
@@ -228,16 +231,16 @@ func (f *Fleet) concern(devices []uuid.UUID) {
 	f.waiting.wake(devices)
 }
 
-// changed is concern after an operator's change of devices on this server. The next Summary counts it.
+// changed is concern after an operator's change of devices on this server. It also makes the next Summary count again.
 func (f *Fleet) changed(devices ...uuid.UUID) {
 	f.summary.stale.Store(true)
 	f.concern(devices)
 }
 
-// targetOf returns a device's target and the snapshot that it comes from. The snapshot is at least as new as each revision in
-// the stored device and in the report now. It may be newer than this server's present one, because another server may have
-// received a change first. An older target must neither be offered to a device that runs a later one, nor judge its report. If
-// the device knows a later revision than its target has, another server may have admitted it to the release.
+// targetOf returns a device's target and its snapshot. The snapshot is at least as new as each revision in the stored
+// device and in the report now. It may be newer than this server's present one, because another server may have got a
+// change first. An older target must neither be offered to a device that runs a later one, nor judge its report. If the
+// device has a later revision than its target, another server may have admitted it to the release.
 func (f *Fleet) targetOf(ctx context.Context, device Device, now Report) (*snapshot, Target, error) {
 	known := max(device.Verdict.Revision, now.Running.Revision, now.Attempted.Revision)
 	targets, err := f.targets.since(ctx, max(device.OwnRevision, known))
@@ -253,13 +256,14 @@ func (f *Fleet) targetOf(ctx context.Context, device Device, now Report) (*snaps
 	return targets, target, err
 }
 
-// Events returns notices of changes, each after this Fleet has processed it, until the context ends. See Store.Changes.
+// Events returns notices of changes until the context ends. The Fleet has processed each notice before it arrives. See
+// Store.Changes.
 func (f *Fleet) Events(ctx context.Context) (<-chan Notice, error) { return f.hub.Listen(ctx) }
 
-// Check returns an error if the store cannot be used. It is for readiness.
+// Check returns an error if the store does not work. It is for readiness.
 func (f *Fleet) Check(ctx context.Context) error { return f.store.Check(ctx) }
 
-// Maintain does the store's housekeeping, if it has any.
+// Maintain does the store's housekeeping, if the store has any.
 func (f *Fleet) Maintain(ctx context.Context) error {
 	if store, ok := f.store.Store.(Maintainer); ok {
 		return store.Maintain(ctx)

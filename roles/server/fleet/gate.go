@@ -8,20 +8,20 @@ import (
 	"github.com/google/uuid"
 )
 
-// A gate withholds the changes of the active release from the devices that the release has not admitted. To them the layers of the
-// release are what they were before, and all other layers what they are.
+// A gate withholds the changes of the active release from the devices that the release has not admitted. They get the
+// release's layers as before the release, and all other layers as they are.
 //
-// A device gets another revision when it is admitted: a change that is drawn amid a release draws two revisions, of which the
-// first is for the devices that are not admitted.
+// A device gets a later revision when it is admitted. So each change during a release draws two revisions, the first of
+// which is for the devices that are not admitted.
 type gate struct {
 	release   Release
 	before    *stack
-	own       map[uuid.UUID]Before // of single devices
+	own       map[uuid.UUID]Before // the own layers of single devices
 	selectors []Selector           // of the layers that the release changes, before and after it
-	stages    map[string]Selector  // selectors of stages, by their text
+	stages    map[string]Selector  // of the stages, by text
 }
 
-// newGate returns the gate of the targets' active release; nil if there is none.
+// newGate returns the gate of the targets' active release; nil without one.
 func newGate(targets Targets, named namedSecrets) (*gate, error) {
 	if targets.Release == nil {
 		return nil, nil
@@ -72,7 +72,7 @@ func newGate(targets Targets, named namedSecrets) (*gate, error) {
 	return g, err
 }
 
-// admitsAs tells whether both gates admit the same devices to the same.
+// admitsAs reports whether both gates give the same layers to the same devices.
 func (g *gate) admitsAs(other *gate) bool {
 	if g == nil || other == nil {
 		return g == other
@@ -80,7 +80,7 @@ func (g *gate) admitsAs(other *gate) bool {
 	return g.release.ID == other.release.ID && len(g.release.Progress.Admit) == len(other.release.Progress.Admit)
 }
 
-// concerns tells whether the release changes a layer of the device.
+// concerns reports whether the release changes a layer of the device.
 func (g *gate) concerns(id uuid.UUID, labels Labels) bool {
 	if _, own := g.own[id]; own {
 		return true
@@ -88,7 +88,7 @@ func (g *gate) concerns(id uuid.UUID, labels Labels) bool {
 	return slices.ContainsFunc(g.selectors, func(selector Selector) bool { return selector.Matches(labels) })
 }
 
-// stage returns the number of the stage that has admitted a device; 0 for none yet.
+// stage returns the number of the stage that has admitted a device; 0 for none.
 func (g *gate) stage(id uuid.UUID, labels Labels) int {
 	return g.release.Progress.Admit.Stage(g.device(id, labels), g.matches(labels))
 }
@@ -97,17 +97,17 @@ func (g *gate) device(id uuid.UUID, labels Labels) release.Device {
 	return release.Device{ID: id, Place: release.Place(g.release.ID, id), Labels: labels}
 }
 
-// matches tells of the selectors of stages which of them labels match.
+// matches returns a function that reports which stages' selectors match the labels.
 func (g *gate) matches(labels Labels) func(selector string) bool {
 	return func(selector string) bool { return g.stages[selector].Matches(labels) }
 }
 
-// withholds tells whether the device is to get the layers as they were before.
+// withholds reports whether the device must get the layers as before the release.
 func (g *gate) withholds(id uuid.UUID, labels Labels) bool {
 	return g != nil && g.concerns(id, labels) && g.stage(id, labels) == 0
 }
 
-// ownOf returns a device's own layer and revision as they are for one that is not admitted.
+// ownOf returns a device's own layer and revision as before the release, if the release changes that layer.
 func (g *gate) ownOf(id uuid.UUID, own *Layer, revision int64) (*Layer, int64) {
 	before, changed := g.own[id]
 	if changed {

@@ -12,16 +12,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// A ground is what a batch is checked against: the targets, and the devices whose layers it changes. Each is read once, before
-// the first check. The store decides, when it makes the changes.
+// A ground is the state against which a batch is checked: the targets, and the devices whose layers it changes. Each is
+// read once before the first check. The store decides again when it makes the changes.
 type ground struct {
 	*snapshot
 	labels  map[LayerName]Layer
-	devices map[uuid.UUID]Device // those that are registered
+	devices map[uuid.UUID]Device // the registered ones
 }
 
-// groundOf reads what a batch is checked against. The targets are those of now if the batch has to do with more than the layers of
-// single devices.
+// groundOf reads the state against which a batch is checked. It refreshes the targets unless the batch changes only
+// layers of single devices.
 func (f *Fleet) groundOf(ctx context.Context, batch Batch) (*ground, error) {
 	g := &ground{snapshot: f.targets.Load(), labels: map[LayerName]Layer{}, devices: map[uuid.UUID]Device{}}
 	var ids []uuid.UUID
@@ -50,7 +50,7 @@ func (f *Fleet) groundOf(ctx context.Context, batch Batch) (*ground, error) {
 	return g, err
 }
 
-// layer returns a layer as it is; of revision 0 if there is none.
+// layer returns the present layer; with revision 0 if there is none.
 func (g *ground) layer(name LayerName) Layer {
 	switch {
 	case name == Everyone:
@@ -64,8 +64,8 @@ func (g *ground) layer(name LayerName) Layer {
 	return Layer{}
 }
 
-// permit returns a *ScopeError for a change that is out of its scope at present, so that an answer to such a change tells
-// nothing else.
+// permit returns a *ScopeError for a change out of its scope. It is checked first, so that a refusal reveals nothing
+// else.
 func (g *ground) permit(change Change) error {
 	if len(change.Within) == 0 {
 		return nil
@@ -98,7 +98,7 @@ func (f *Fleet) checkAll(g *ground, batch *Batch) error {
 			errs[i] = f.leavesSecrets(g.layer(change.Name), given, *change)
 		}
 		if errs[i] == nil {
-			errs[i] = g.permit(*change) // complete has written its references as they are stored
+			errs[i] = g.permit(*change) // complete has put the references into their stored form
 		}
 		if errs[i] != nil && !refusal(errs[i]) {
 			return errs[i]
@@ -125,7 +125,7 @@ func (f *Fleet) checkAll(g *ground, batch *Batch) error {
 	return faults.Err()
 }
 
-// complete completes a change, and checks what does not depend on other layers.
+// complete completes a change, and makes the checks that do not depend on other layers.
 func (f *Fleet) complete(g *ground, change *Change) error {
 	change.At = f.options.Now()
 	if change.Remove {
@@ -141,8 +141,8 @@ func (f *Fleet) complete(g *ground, change *Change) error {
 	return g.refer(change)
 }
 
-// leavesSecrets returns a *ScopeError unless a change leaves the secrets of its layer as they are, for the devices that have them. Given
-// is the configuration before complete: there is a marker or a reference in the place of each secret.
+// leavesSecrets returns a *ScopeError if a change touches the secrets of its layer, or the devices that get them. given
+// is the configuration before complete: it has a marker or a reference in the place of each secret.
 func (f *Fleet) leavesSecrets(before Layer, given Config, change Change) error {
 	guess := false
 	var held [2][]string
@@ -171,7 +171,7 @@ func (f *Fleet) leavesSecrets(before Layer, given Config, change Change) error {
 	return nil
 }
 
-// fits returns an error if the confdb-schema does not take a layer, on top of what its device reports or of the configuration of
+// fits returns an error if the confdb-schema refuses a layer, on top of its device's report or of the configuration of
 // everyone.
 func (f *Fleet) fits(g *ground, layer Layer, everyone Config) error {
 	var below Config
@@ -192,8 +192,8 @@ func (f *Fleet) fits(g *ground, layer Layer, everyone Config) error {
 	return f.checkTarget(below, config)
 }
 
-// keepSecrets replaces the markers in a change by the secrets that the layer has now. The change is then bound to the
-// layer's present revision.
+// keepSecrets replaces the markers in a change by the layer's secrets. The change is then bound to the layer's present
+// revision.
 func (f *Fleet) keepSecrets(g *ground, change *Change) error {
 	if !f.secrets.marked(change.Config) {
 		return nil
@@ -205,7 +205,7 @@ func (f *Fleet) keepSecrets(g *ground, change *Change) error {
 	}
 	if len(missing) > 0 {
 		list := strings.Join(missing, ", ")
-		text := fmt.Sprintf("cannot keep the secret at %s: the layer has none of that digest there; give the secret again", list)
+		text := fmt.Sprintf("cannot keep the secret at %s: the layer has none with that digest there; give the secret again", list)
 		if change.Restores > 0 {
 			text = fmt.Sprintf("cannot restore the secret at %s: the history keeps no secrets, and the layer has another one or none there "+
 				"now; set the layer, and give the secret again", list)
@@ -245,7 +245,7 @@ func (g *ground) refer(change *Change) error {
 	return nil
 }
 
-// refusal tells whether an error is about a change, and not about the store.
+// refusal reports whether an error is about a change, and not about the store.
 func refusal(err error) bool {
 	var layer *LayerError
 	return errors.Is(err, ErrTarget) || errors.As(err, &layer) || errors.Is(err, ErrUnknownDevice) || errors.Is(err, ErrScope)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// ErrNoTarget tells that an entry of the history is about labels, a name or a release, and has no target to compare.
+// ErrNoTarget means that an entry of the history is about labels, a name or a release, and has no target to compare.
 var ErrNoTarget = errors.New("that revision changed a device's labels or name, or moved a release, and no target")
 
 // History returns entries of the history; see Store.History.
@@ -14,7 +14,7 @@ func (f *Fleet) History(ctx context.Context, layer LayerName, below int64, limit
 	return f.store.History(ctx, layer, below, limit)
 }
 
-// Entries returns entries of the history in full; see Store.Entries.
+// Entries returns whole entries of the history; see Store.Entries.
 func (f *Fleet) Entries(ctx context.Context, layer LayerName, below int64, limit int) ([]Entry, error) {
 	list, err := f.store.Entries(ctx, layer, below, limit)
 	for i := 0; err == nil && i < len(list); i++ {
@@ -23,7 +23,7 @@ func (f *Fleet) Entries(ctx context.Context, layer LayerName, below int64, limit
 	return list, err
 }
 
-// Entry returns an entry in full, or ErrUnknownEntry.
+// Entry returns a whole entry, or ErrUnknownEntry.
 func (f *Fleet) Entry(ctx context.Context, revision int64) (Entry, error) {
 	entry, err := f.store.Entry(ctx, revision)
 	if err != nil {
@@ -32,9 +32,8 @@ func (f *Fleet) Entry(ctx context.Context, revision int64) (Entry, error) {
 	return f.secrets.entry(entry)
 }
 
-// Diff tells what a revision changed in its layer, or, against another revision, what became of the layer from that one
-// to this. Since is the revision that it is compared with in truth: the last one of the layer up to against; 0 where
-// there was none.
+// Diff returns what a revision changed in its layer. With against it returns how the layer differs between the two
+// revisions. since is the revision that was really compared: the layer's last one up to against; 0 for none.
 func (f *Fleet) Diff(ctx context.Context, revision int64, against *int64) (layer LayerName, since int64, _ []Difference, err error) {
 	entry, err := f.store.Entry(ctx, revision)
 	if err != nil {
@@ -75,14 +74,14 @@ func treeOf(config *Config) (map[string]any, error) {
 	return config.Tree()
 }
 
-// Restore makes a layer, or a device's labels or name, what they were at a revision, under a new revision, which it returns. Where
-// they are that already, it returns the revision that they have. Errors: those of Set and SetName, ErrUnknownEntry.
+// Restore restores a layer, or a device's labels or name, to the state of a revision. It returns the new revision, or
+// the present one if nothing differs. Errors: those of Set and SetName, ErrUnknownEntry.
 func (f *Fleet) Restore(ctx context.Context, revision int64, by string, within Scope) (int64, error) {
 	entry, err := f.store.Entry(ctx, revision)
 	if err != nil {
 		return 0, err
 	}
-	tellDetails(ctx, string(entry.Layer))
+	recordDetails(ctx, string(entry.Layer))
 	switch entry.Action {
 	case Relabeled:
 		return f.restoreLabels(ctx, entry, by, within)
@@ -103,21 +102,21 @@ func (f *Fleet) Restore(ctx context.Context, revision int64, by string, within S
 	if entry.Layer == SignatureName {
 		return 0, &TargetError{Path: string(entry.Layer), Text: "cannot restore a statement: an operator has to sign what is to be from now on"}
 	}
-	if entry, err = f.secrets.entry(entry); err != nil { // Set knows markers as operators see them
+	if entry, err = f.secrets.entry(entry); err != nil { // Set expects markers in the form for operators
 		return 0, err
 	}
 	change := entry.again(by, within)
 	layer, err := f.Set(ctx, change)
-	for errors.Is(err, ErrStale) { // another has changed the layer, whose secrets this one keeps
+	for errors.Is(err, ErrStale) { // another change of the layer, whose secrets this change preserves, was first
 		layer, err = f.Set(ctx, change)
 	}
 	if change.Remove && errors.Is(err, ErrUnknownLayer) {
-		return revision, nil // it is not there, as it was not then
+		return revision, nil // it did not exist then, and does not exist now
 	}
 	return layer.Revision, err
 }
 
-// again returns the change that makes a layer what it was after an entry.
+// again returns the change that restores the state of a layer after an entry.
 func (e Entry) again(by string, within Scope) Change {
 	change := Change{Layer: Layer{Name: e.Layer, Authorship: Authorship{By: by}}, Restores: e.Revision, Within: within}
 	if e.After == nil {
@@ -128,7 +127,7 @@ func (e Entry) again(by string, within Scope) Change {
 	return change
 }
 
-// PlanRestore tells what Restore would do to targets, as Plan does, for an entry that changed a layer.
+// PlanRestore returns what Restore would do to targets, as Plan does. The entry must be of a layer.
 func (f *Fleet) PlanRestore(ctx context.Context, revision int64, few int, within Scope) (Plan, error) {
 	entry, err := f.Entry(ctx, revision)
 	if err != nil {
@@ -139,7 +138,7 @@ func (f *Fleet) PlanRestore(ctx context.Context, revision int64, few int, within
 	}
 	plan, err := f.Plan(ctx, Batch{Changes: []Change{entry.again("", within)}}, nil, few)
 	if entry.After == nil && errors.Is(err, ErrUnknownLayer) {
-		return Plan{}, nil // it is not there, as it was not then
+		return Plan{}, nil // it did not exist then, and does not exist now
 	}
 	return plan, err
 }

@@ -10,15 +10,15 @@ const notices = 256
 
 // A Hub sends notices to all receivers that listen. Stores use it for Changes. The zero value is ready for use.
 type Hub struct {
-	mu        sync.Mutex // guards what follows, and sending
+	mu        sync.Mutex // guards the fields below, and sending
 	receivers map[chan Notice]*receiver
 	closed    bool
 }
 
 type receiver struct{ lost bool }
 
-// Listen returns a channel of notices. The channel is closed when the context ends or the hub is closed. Listen returns
-// ErrClosed if the hub is closed already.
+// Listen returns a channel of notices. The channel is closed when ctx ends or the hub is closed. Listen returns
+// ErrClosed for a closed hub.
 func (h *Hub) Listen(ctx context.Context) (<-chan Notice, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,8 +45,8 @@ func (h *Hub) drop(channel chan Notice) {
 	}
 }
 
-// Send sends notices to all receivers and never waits. A receiver that is too far behind gets a notice of kind Lost instead of
-// those that it missed.
+// Send sends notices to all receivers without waiting. A receiver that is too far behind gets a notice of kind Lost
+// instead of those that it has missed.
 func (h *Hub) Send(list ...Notice) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

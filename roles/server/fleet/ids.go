@@ -6,13 +6,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// ids draws the UUIDs of devices. They are random (version 4), but familySize of them in succession begin with the same 16
-// random bits. An index is sorted by UUID: devices that register together stand side by side in it, so that a commit writes
-// few of its pages. The other 106 bits are drawn anew each time: nobody guesses a UUID from another.
+// ids draws the UUIDs of devices. They are random (version 4), but each family of familySize successive ones begins
+// with the same 16 random bits. An index is sorted by UUID, so devices that register together are neighbours in it, and
+// a commit writes few pages. The other 106 bits are random for each UUID, so that nobody can guess one from another.
 type ids struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	family [2]byte
-	left   int // how many more UUIDs the family gets
+	left   int // UUIDs that the family still gets
 }
 
 const familySize = 256

@@ -2,13 +2,12 @@ package fleet
 
 import "aspects-poc/internal/jsonvalue"
 
-// InStep tells whether a device that reports reported has everything that target demands. Both are trees of nil, bool,
-// string, json.Number, []any and map[string]any.
+// InStep reports whether a device that reports reported has everything that target demands. Both are trees of nil,
+// bool, string, json.Number, []any and map[string]any.
 //
-// Each leaf of the target has to be reported equal. Leaves are what is no object: scalars, and arrays, which are
-// compared whole and in order, by jsonvalue.Equal. A null leaf is a demand to unset: the
-// device must not report it (or report null). An empty object demands nothing, and neither does what a device reports
-// beyond the target.
+// The device must report each leaf of the target with an equal value. Leaves are all values except objects: scalars,
+// and arrays, which are compared as a whole and in order, by jsonvalue.Equal. A null leaf demands that the device does
+// not report the value, or reports null. An empty object demands nothing. Other reported values do not matter.
 func InStep(target, reported map[string]any) bool {
 	for name, demanded := range target {
 		got, there := reported[name]
@@ -18,7 +17,7 @@ func InStep(target, reported map[string]any) bool {
 				return false
 			}
 		case map[string]any:
-			// What is no object reports no leaf below it, which is what nulls in the target ask for.
+			// A value that is no object has no leaves below it, as nulls in the target demand.
 			below, _ := got.(map[string]any)
 			if !InStep(demanded, below) {
 				return false

@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// KeyID returns what names a public key in signatures: the SHA-256 of its SubjectPublicKeyInfo, in base64url without
-// padding. It is "" for what is no public key in PEM: clients of the original may register any text, and sign nothing.
+// KeyID returns the ID of a public key in signatures: the SHA-256 of its SubjectPublicKeyInfo, in base64url without
+// padding. It is "" for a text that is no public key in PEM: clients of the original may register any text, and do not
+// sign.
 func KeyID(publicKey string) string {
 	der := keyInfo(publicKey)
 	if der == nil {
@@ -21,11 +22,11 @@ func KeyID(publicKey string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Names returns the KeyID of the device's public key, whether the device signs or not.
+// Names returns the KeyID of the device's public key, also for a device that does not sign.
 func (d Device) Names() string { return cmp.Or(d.KeyID, KeyID(d.PublicKeyRSA)) }
 
-// SameKey returns what is the same for all ways of writing an RSA public key: PKIX or PKCS #1, with headers or without,
-// whatever the ends of lines and the white space are. What is no such key stands for itself.
+// SameKey returns a text that is equal for all notations of an RSA public key: PKIX or PKCS #1, with or without
+// headers, with any line ends and white space. It returns any other text unchanged.
 func SameKey(publicKey string) string {
 	der := keyInfo(publicKey)
 	if der == nil {
@@ -34,11 +35,11 @@ func SameKey(publicKey string) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-// keyInfo returns the SubjectPublicKeyInfo of a public key in PEM; nil for what is none.
+// keyInfo returns the SubjectPublicKeyInfo of a public key in PEM; nil for another text.
 func keyInfo(publicKey string) []byte {
 	var lines []string
 	for line := range strings.FieldsFuncSeq(publicKey, func(char rune) bool { return char == '\r' || char == '\n' }) {
-		lines = append(lines, strings.TrimSpace(line)) // package pem wants its lines at the margin
+		lines = append(lines, strings.TrimSpace(line)) // package pem expects lines without indentation
 	}
 	block, _ := pem.Decode([]byte(strings.Join(lines, "\n")))
 	if block == nil {

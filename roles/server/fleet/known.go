@@ -11,7 +11,8 @@ import (
 // A digest identifies the content of a report. It is the first half of a SHA-256.
 type digest [16]byte
 
-// contentOf returns the digest of a report with a sequence. It leaves out what influences no answer: times and statistics.
+// contentOf returns the digest of a report with a sequence. It leaves out times and statistics, which influence no
+// answer.
 func contentOf(report Report, sequence int64) digest {
 	hash := sha256.New()
 	var length [8]byte
@@ -42,22 +43,22 @@ func contentOf(report Report, sequence int64) digest {
 // shards is the number of parts of known. Each part has its own lock.
 const shards = 64
 
-// known remembers the devices whose last poll was stored and left nothing to do. A poll that repeats it needs no read of the
-// store. It takes some 70 bytes a device, without pointers for the garbage collector to follow.
+// known remembers the devices whose last poll was stored and left nothing to do. A poll that repeats it needs no read
+// of the store. It takes some 70 bytes for a device, without pointers for the garbage collector to follow.
 //
-// Its content is as new as the notices that this process has received. It remembers a device only after a poll that was the
-// only one of the device between begin, before the read of the store, and end. It forgets a device when anything about it
-// changes.
+// Its content is as new as the notices that this process has received. It remembers a device only after a poll that was
+// the device's only one between begin, before the read of the store, and end. It forgets a device when anything about
+// it changes.
 type known struct {
 	limit int // of a shard
 	parts [shards]part
 }
 
 type part struct {
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	of   map[uuid.UUID]memory
-	busy map[uuid.UUID]*visit // devices whose polls are under way
-	_    [32]byte             // keeps the locks of two shards out of one cache line
+	busy map[uuid.UUID]*visit // devices with polls under way
+	_    [32]byte             // prevents that two locks share a cache line
 }
 
 type memory struct {
@@ -68,7 +69,7 @@ type memory struct {
 
 type visit struct {
 	polls     int
-	contended bool // another poll or a change has come meanwhile
+	contended bool // another poll or a change has arrived meanwhile
 }
 
 func newKnown(limit int) *known { return &known{limit: max(limit/shards, 1)} }
@@ -111,8 +112,8 @@ func (k *known) begin(id uuid.UUID) {
 	}
 }
 
-// end records that a poll is answered. remember is nil if there was something to do. Else known remembers it, unless another poll
-// or a change came meanwhile.
+// end records that a poll is answered. remember is nil if there was something to do. Otherwise known remembers it,
+// unless another poll or a change came meanwhile.
 func (k *known) end(id uuid.UUID, remember *memory) {
 	p := k.part(id)
 	p.mu.Lock()
@@ -129,7 +130,7 @@ func (k *known) end(id uuid.UUID, remember *memory) {
 		p.of = map[uuid.UUID]memory{}
 	}
 	if len(p.of) >= k.limit {
-		for other := range p.of { // devices poll in turn, so none is worth more than another
+		for other := range p.of { // devices poll in turn, so all are worth the same
 			delete(p.of, other)
 			break
 		}

@@ -14,20 +14,20 @@ import (
 	"github.com/google/uuid"
 )
 
-// Labels say what a device is, such as {"site": "berlin"}. They are never changed in place; nil is none.
+// Labels say what a device is, such as {"site": "berlin"}. They are immutable. Nil means none.
 type Labels map[string]string
 
-// SaidPrefix begins the names of labels that a device says of itself, such as "device.model". All other labels come from
-// operators and enrolment tokens: a device cannot choose them, so a layer with secrets can rely on them.
+// SaidPrefix begins the names of labels that a device says of itself, such as "device.model". All other labels come
+// from operators and enrolment tokens. A device cannot set them, so a layer with secrets can rely on them.
 const SaidPrefix = "device."
 
-// How much labels may be.
+// The limits of labels.
 const (
 	MaxLabels      = 64             // of a device
 	MaxLabelLength = layers.MaxWord // characters of a name, without SaidPrefix, or of a value
 )
 
-// Check tells what is wrong with labels: the first name that is not as it must be, and why.
+// Check returns the first invalid name and its error; a nil error if all labels are valid.
 func (l Labels) Check() (name string, err error) {
 	if len(l) > MaxLabels {
 		return "", fmt.Errorf("a device has at most %d labels, not %d", MaxLabels, len(l))
@@ -55,7 +55,7 @@ func (l Labels) CheckGiven() (name string, err error) {
 	return l.Check()
 }
 
-// Said returns labels that a device says of itself under the names that they have on the server, with SaidPrefix.
+// Said returns the labels that a device says of itself with the names that they have on the server, with SaidPrefix.
 func (l Labels) Said() Labels {
 	said := make(Labels, len(l))
 	for name, value := range l {
@@ -64,10 +64,10 @@ func (l Labels) Said() Labels {
 	return said
 }
 
-// Equal tells whether two sets of labels are the same.
+// Equal reports whether two sets of labels are equal.
 func (l Labels) Equal(other Labels) bool { return maps.Equal(l, other) }
 
-// String returns them as a JSON object with sorted names. Equal labels have equal texts.
+// String returns the labels as a JSON object with sorted names. Equal labels have equal texts.
 func (l Labels) String() string {
 	if len(l) == 0 {
 		return "{}"
@@ -79,7 +79,7 @@ func (l Labels) String() string {
 	return string(text)
 }
 
-// LoadLabels reads what String gave out before, for stores. Devices that have the same labels share them.
+// LoadLabels parses a text of Labels.String, for stores. Equal labels of several devices share their memory.
 func LoadLabels(text string) (Labels, error) {
 	if text == "{}" {
 		return nil, nil
@@ -94,21 +94,21 @@ func LoadLabels(text string) (Labels, error) {
 		return nil, fmt.Errorf("labels %q: %w", text, err)
 	}
 	if len(loaded.of) >= mostLoaded || loaded.of == nil {
-		loaded.of = map[string]Labels{} // those in use come back
+		loaded.of = map[string]Labels{} // the labels in use are added again
 	}
 	loaded.of[strings.Clone(text)] = labels
 	return labels, nil
 }
 
-// loaded has labels by their texts. A fleet has many devices, and few sets of labels.
+// loaded has labels by text. A fleet has many devices and few sets of labels.
 var loaded struct {
-	sync.Mutex // guards what follows
+	sync.Mutex // guards the fields below
 	of         map[string]Labels
 }
 
 const mostLoaded = 1 << 14
 
-// Merge returns the labels with a merge patch applied: a nil value takes its label away.
+// Merge returns the labels after a merge patch: a nil value removes its label.
 func (l Labels) Merge(patch map[string]*string) Labels {
 	merged := maps.Clone(l)
 	for name, value := range patch {
@@ -130,7 +130,7 @@ func (l Labels) Merge(patch map[string]*string) Labels {
 // A Selector chooses devices by their labels. The zero value chooses all.
 type Selector = layers.Selector
 
-// ParseSelector reads the terms of a selector, separated by commas.
+// ParseSelector parses the terms of a selector, separated by commas.
 func ParseSelector(text string) (Selector, error) { return layers.ParseSelector(text) }
 
 // A LayerName names a layer: "everyone", "labels/NAME" or "devices/UUID".
@@ -144,7 +144,7 @@ const (
 	deviceLayers = layers.Devices
 )
 
-// LabelLayer returns the name of a label layer, or says what is wrong with it.
+// LabelLayer returns the name of a label layer. It returns an error for an invalid name.
 func LabelLayer(name string) (LayerName, error) {
 	if err := layers.CheckLabelLayer(name); err != nil {
 		return "", err
@@ -155,7 +155,7 @@ func LabelLayer(name string) (LayerName, error) {
 // DeviceLayer returns the name of a device's layer.
 func DeviceLayer(id uuid.UUID) LayerName { return LayerName(deviceLayers + id.String()) }
 
-// Device returns the device whose layer it is; uuid.Nil for other layers.
+// Device returns the device of a device's layer; uuid.Nil for another layer.
 func (n LayerName) Device() uuid.UUID {
 	text, found := strings.CutPrefix(string(n), deviceLayers)
 	id, err := uuid.Parse(text)
@@ -165,7 +165,7 @@ func (n LayerName) Device() uuid.UUID {
 	return id
 }
 
-// ParseLayerName reads what a LayerName is written as. It may be the HistoryName of a secret or a release.
+// ParseLayerName parses the name of a layer, or the HistoryName of a secret or a release.
 func ParseLayerName(text string) (LayerName, error) {
 	if name, found := strings.CutPrefix(text, labelLayers); found {
 		return LabelLayer(name)
@@ -192,8 +192,8 @@ func ParseLayerName(text string) (LayerName, error) {
 	return Everyone, nil
 }
 
-// IsLabels tells that it is a label layer.
+// IsLabels reports whether the name is of a label layer.
 func (n LayerName) IsLabels() bool { return strings.HasPrefix(string(n), labelLayers) }
 
-// IsDevice tells that it is the layer of one device.
+// IsDevice reports whether the name is of a device's layer.
 func (n LayerName) IsDevice() bool { return strings.HasPrefix(string(n), deviceLayers) }

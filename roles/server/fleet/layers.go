@@ -17,8 +17,7 @@ import (
 // ErrTarget is the kind of a *TargetError.
 var ErrTarget = errors.New("the confdb-schema does not take the target")
 
-// A TargetError is the reason why a target is refused, in the words in which a device would refuse it, and
-// perhaps with a proposal.
+// A TargetError says why a target is refused, in the words of a device that would refuse it. It may have a proposal.
 type TargetError struct {
 	// Path is the path of the wrong value in the target, such as "control-telemetry.sample-rate". It is a storage path if no
 	// value of the target is stored there.
@@ -35,7 +34,7 @@ func (e *TargetError) Is(target error) bool { return target == ErrTarget }
 // Unwrap returns the engine's own error.
 func (e *TargetError) Unwrap() error { return e.Err }
 
-// A LayerError is a wrong selector or priority of a layer.
+// A LayerError is the error for a wrong selector or priority of a layer.
 type LayerError struct {
 	Field string // "selector" or "priority"
 	Text  string
@@ -43,7 +42,7 @@ type LayerError struct {
 
 func (e *LayerError) Error() string { return e.Field + " " + e.Text }
 
-// Set is SetAll of one change. Its errors are of the change itself, not a *BatchError.
+// Set is SetAll with one change. It returns the errors of the change itself, not a *BatchError.
 func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
 	layers, err := f.SetAll(ctx, Batch{Changes: []Change{change}})
 	if err != nil {
@@ -52,12 +51,12 @@ func (f *Fleet) Set(ctx context.Context, change Change) (Layer, error) {
 	return layers[0], nil
 }
 
-// SetAll sets and removes layers, all of a batch or none, and wakes the held polls of their devices. It checks each
-// configuration against the confdb-schema first: a label layer merged over the layer of everyone as the batch makes it, a
-// device's own layer over the device's last report. It returns the layers in the order of the batch, and an error of
-// Store.ChangeAll; a *BatchError has a *TargetError or a *LayerError for each change that a check refuses.
+// SetAll sets and removes layers, all of a batch or none, and wakes the held polls of their devices. It first checks
+// each configuration against the confdb-schema: a label layer merged over the layer of everyone after the batch, a
+// device's own layer over the device's last report. It returns the layers in the order of the batch, or an error of
+// Store.ChangeAll. A *BatchError has a *TargetError or a *LayerError for each refused change.
 func (f *Fleet) SetAll(ctx context.Context, batch Batch) ([]Layer, error) {
-	tellBatch(ctx, batch)
+	recordBatch(ctx, batch)
 	ground, err := f.groundOf(ctx, batch)
 	if err == nil {
 		err = f.checkAll(ground, &batch)
@@ -69,7 +68,7 @@ func (f *Fleet) SetAll(ctx context.Context, batch Batch) ([]Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The notices of this batch would do the following too, but the caller's next call may come before them. The batch is
+	// The notices of this batch would do the following, too, but the caller's next call may be earlier. The batch is
 	// stored, so an error here is only logged.
 	var devices []uuid.UUID
 	shared := int64(0)
@@ -89,7 +88,7 @@ func (f *Fleet) SetAll(ctx context.Context, batch Batch) ([]Layer, error) {
 	return f.secrets.layers(layers)
 }
 
-// catchUp reads the targets that an operator's change, which is stored, has changed. The next Summary counts it.
+// catchUp reads the targets after a stored change of an operator. It makes the next Summary count again.
 func (f *Fleet) catchUp(ctx context.Context, revision int64) {
 	f.summary.stale.Store(true)
 	if f.targets.Load().Revision < revision {
@@ -112,7 +111,7 @@ func (f *Fleet) checkTarget(shown, target Config) error {
 	return f.tryTarget(below, wanted, nil)
 }
 
-// tryTarget is checkTarget with further rules, as of Options.Rules. It changes neither tree.
+// tryTarget is checkTarget with further rules, as of Options.Rules. It modifies neither tree.
 func (f *Fleet) tryTarget(shown, target map[string]any, rules func(current, target map[string]map[string]any) error) error {
 	if f.names.of == nil {
 		return nil
@@ -144,7 +143,7 @@ func (f *Fleet) tryTarget(shown, target map[string]any, rules func(current, targ
 	return f.secrets.refusal(f.names.targetError(err, documents), wanted)
 }
 
-// targetError turns an error of the registry into a *TargetError with its path in a target.
+// targetError converts an error of the registry to a *TargetError with the path in a target.
 func (n names) targetError(err error, target map[string]map[string]any) error {
 	var refused *registry.Error
 	if !errors.As(err, &refused) {
@@ -203,8 +202,8 @@ func (f *Fleet) layer(ctx context.Context, name LayerName) (Layer, error) {
 	return layer, err
 }
 
-// Targets returns the layers that concern more than one device, in the order of merging, and the last revision of any change
-// when they were read. They are this server's snapshot, which follows the changes of other servers.
+// Targets returns the layers that concern more than one device, in the order of merging, and the last revision of any
+// change when they were read. They are this server's snapshot, which follows the changes of other servers.
 func (f *Fleet) Targets() (layers []Layer, revision int64, err error) {
 	targets := f.targets.Load()
 	if targets.Everyone.Revision > 0 {
@@ -214,7 +213,7 @@ func (f *Fleet) Targets() (layers []Layer, revision int64, err error) {
 	return layers, targets.Revision, err
 }
 
-// LastChange returns the last revision at which a layer was set or removed; 0 for none. Revisions of changed labels do not
+// LastChange returns the last revision at which a layer was set or removed; 0 for none. Revisions of labels do not
 // count.
 func (f *Fleet) LastChange(ctx context.Context) (int64, error) { return f.store.LastChange(ctx) }
 

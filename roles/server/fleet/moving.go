@@ -13,35 +13,35 @@ import (
 )
 
 const (
-	leastLook = time.Second // between two looks at an active release
-	lookShare = 60          // a look that took a second is followed by 60 without, but by no more than half a poll interval
-	lookEvery = 4           // so many times in a poll interval there is one, if looks cost little
+	leastLook = time.Second // shortest pause between two reads of an active release
+	lookShare = 60          // the pause after a read is 60 times its duration, but at most half a poll interval
+	lookEvery = 4           // reads in a poll interval, if a read takes little time
 )
 
-// A mover looks at the active release from time to time, and soon after devices have reported.
+// A mover reads the active release from time to time, and soon after devices have reported.
 type mover struct {
 	woken chan struct{}
 
-	// listens is since when this server has heard devices, in seconds since 1970. What they said to nobody before makes none of
-	// them silent.
+	// listens is the time since which this server hears devices, in seconds since 1970. A device is not silent because
+	// no server could hear it before.
 	listens atomic.Int64
 
 	tries tries
 
-	mu      sync.Mutex // held during a look; guards what follows
+	mu      sync.Mutex // held during a read; guards the fields below
 	took    time.Duration
-	due     int64 // when the next device will have been silent for too long, in seconds since 1970; 0: none
+	due     int64 // when the next device will have been silent for too long, in seconds since 1970; 0 for none
 	planned planned
 }
 
-// planned is how the stages to come would admit devices if they began now.
+// planned is how the later stages would admit devices if they began now.
 type planned struct {
 	of, version int64
 	until       time.Time
 	admit       release.Admitted // of all stages
 }
 
-// wake has the mover look soon.
+// wake makes the mover read soon.
 func (m *mover) wake() {
 	select {
 	case m.woken <- struct{}{}:
@@ -49,7 +49,7 @@ func (m *mover) wake() {
 	}
 }
 
-// pauses returns how long the mover is to leave it at the last look: at least, and if no device reports.
+// pauses returns the shortest pause after the last read, and the pause if no device reports.
 func (m *mover) pauses(interval time.Duration, now time.Time) (least, most time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -61,7 +61,8 @@ func (m *mover) pauses(interval time.Duration, now time.Time) (least, most time.
 	return least, max(least, most)
 }
 
-// moveReleases moves the active release on, until ctx ends. Every server does so: the store lets one of them make each move.
+// moveReleases moves the active release on until ctx ends. Every server does so; the store lets one of them make each
+// move.
 func (f *Fleet) moveReleases(ctx context.Context) {
 	every := max(f.options.PollInterval/lookEvery, leastLook)
 	timer := time.NewTimer(every)
@@ -91,9 +92,9 @@ func (f *Fleet) moveReleases(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, ErrOutage): // of which the store tells
+		case errors.Is(err, ErrOutage): // the store logs an outage
 		case err != nil && !failing: // once, not each time
-			f.options.Log.Error("cannot look after the release; trying again", "error", err)
+			f.options.Log.Error("cannot move the active release on; trying again", "error", err)
 			failing = true
 		case err == nil:
 			failing = false
@@ -108,14 +109,14 @@ func (f *Fleet) moveReleases(ctx context.Context) {
 	}
 }
 
-// moveOn moves the active release, which is that of the word if that names one, on an event. It returns ErrUnknownRelease if there is
-// none.
+// moveOn moves the active release on an event. word may name the release. It returns ErrUnknownRelease if there is no
+// such release.
 func (f *Fleet) moveOn(ctx context.Context, word Word) (_ Release, moved bool, _ error) {
 	f.mover.mu.Lock()
 	defer f.mover.mu.Unlock()
 	begin := time.Now()
 	defer func() { f.mover.took = time.Since(begin) }()
-	_ = f.flush(ctx) // where it cannot be written, who writes it from time to time tells so
+	_ = f.flush(ctx) // the regular flush reports an error
 	targets, devices, err := f.census(ctx)
 	if err != nil {
 		return Release{}, false, err
@@ -155,7 +156,7 @@ func (f *Fleet) moveOn(ctx context.Context, word Word) (_ Release, moved bool, _
 	kept, err := f.store.MoveRelease(ctx, move)
 	if err != nil {
 		if errors.Is(err, ErrStale) {
-			_, _ = f.targets.anew(ctx) // another server was faster; its notice comes, too
+			_, _ = f.targets.anew(ctx) // another server was first; its notice will come, too
 		}
 		return Release{}, false, err
 	}
@@ -166,7 +167,7 @@ func (f *Fleet) moveOn(ctx context.Context, word Word) (_ Release, moved bool, _
 	return kept, true, nil
 }
 
-// waitsFor returns the number of the stage that is to admit a device, as far as that can be known before; 0 if it cannot.
+// waitsFor returns the number of the stage that will admit a device; 0 if that is not known yet.
 func (f *Fleet) waitsFor(ctx context.Context, device Device) (int, error) {
 	f.mover.mu.Lock()
 	defer f.mover.mu.Unlock()
@@ -199,8 +200,9 @@ func (f *Fleet) released(plan *release.Plan, by string) *NewRelease {
 	return &NewRelease{Plan: *plan, Authorship: Authorship{By: by, At: f.options.Now()}}
 }
 
-// StartRelease makes a batch with a plan a release. It returns the layers as SetAll does, and the release; nil if the batch changes
-// nothing. Errors: those of SetAll, a *ReleaseError if another release is active, and a *release.Error if a stage chooses no device.
+// StartRelease begins a release with a batch and a plan. It returns the layers as SetAll does, and the release; nil if
+// the batch changes nothing. Errors: those of SetAll, a *ReleaseError if another release is active, and a
+// *release.Error if a stage chooses no device.
 func (f *Fleet) StartRelease(ctx context.Context, batch Batch, plan release.Plan, by string) ([]Layer, *Release, error) {
 	batch.Release = f.released(&plan, by)
 	if err := f.choosesSome(ctx, batch); err != nil {
@@ -210,7 +212,7 @@ func (f *Fleet) StartRelease(ctx context.Context, batch Batch, plan release.Plan
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := f.MoveRelease(ctx); err != nil { // it has begun; whoever looks next begins its first stage
+	if err := f.MoveRelease(ctx); err != nil { // the release has begun; a later call begins its first stage
 		f.options.Log.Error("cannot begin the first stage of the release; trying again", "error", err)
 	}
 	begun, err := f.store.Release(ctx, begunAt(layers))
@@ -220,13 +222,13 @@ func (f *Fleet) StartRelease(ctx context.Context, batch Batch, plan release.Plan
 	return layers, &begun, err
 }
 
-// MoveRelease looks at the active release, if there is one, and moves it on if it is time.
+// MoveRelease reads the active release, if there is one, and moves it on if it is time.
 func (f *Fleet) MoveRelease(ctx context.Context) error {
 	for {
 		_, moved, err := f.moveOn(ctx, Word{Event: release.Look})
 		switch {
 		case errors.Is(err, ErrUnknownRelease), errors.Is(err, ErrStale):
-			return nil // there is none, or another server was faster
+			return nil // there is none, or another server was first
 		case err != nil || !moved:
 			return err
 		}

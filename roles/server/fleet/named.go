@@ -12,14 +12,14 @@ import (
 	"aspects-poc/roles/serverapi/layers"
 )
 
-// How much named secrets may be.
+// The limits of named secrets.
 const (
 	MostSecrets   = 1000
 	MaxSecretSize = 64 << 10 // bytes of the value as JSON
 )
 
-// A Secret is a named secret. Layers refer to its value with {"$secret":"NAME"}. A reference is no secret: it stays in the
-// layer and in the history, and operators see it.
+// A Secret is a named secret. Layers refer to its value with {"$secret":"NAME"}. A reference is no secret: it stays in
+// the layer and in the history, and operators see it.
 type Secret struct {
 	Name     string
 	Value    Config // has the member "value"; empty if no key opens the value any more
@@ -29,12 +29,12 @@ type Secret struct {
 
 const valueMember = "value"
 
-// SecretValue returns a JSON value as a Secret has it.
+// SecretValue returns a JSON value in the form of Secret.Value.
 func SecretValue(text []byte) (Config, error) {
 	return ParseConfig(slices.Concat([]byte(`{"`+valueMember+`":`), text, []byte(`}`)))
 }
 
-// CheckSecretName says what is wrong with the name of a secret.
+// CheckSecretName returns an error for an invalid name of a secret.
 func CheckSecretName(name string) error {
 	switch {
 	case strings.Contains(name, "/"):
@@ -50,12 +50,13 @@ const secretNames = "secrets/"
 // HistoryName returns the name under which the history has the changes of a secret.
 func HistoryName(secret string) LayerName { return LayerName(secretNames + secret) }
 
-// IsSecret tells that it is no layer: it is the HistoryName of a secret.
+// IsSecret reports whether the name is the HistoryName of a secret, and no layer.
 func (n LayerName) IsSecret() bool { return strings.HasPrefix(string(n), secretNames) }
 
 func (n LayerName) secret() (name string, is bool) { return strings.CutPrefix(string(n), secretNames) }
 
-// ReferenceTo returns the text with which a stored configuration refers to a secret; of "" the beginning of all such texts.
+// ReferenceTo returns the text with which a stored configuration refers to a secret. For "" it returns the beginning of
+// all such texts.
 func ReferenceTo(name string) string {
 	if name == "" {
 		return `{"` + secretMember + `":"`
@@ -65,7 +66,7 @@ func ReferenceTo(name string) string {
 
 var references = regexp.MustCompile(regexp.QuoteMeta(ReferenceTo("")) + `([^"\\]*)"\}`)
 
-// references returns the names of the secrets that a layer's configuration refers to, sorted.
+// references returns the sorted names of the secrets to which a layer's configuration refers.
 func (c Config) references() []string {
 	names := map[string]bool{}
 	for _, found := range references.FindAllStringSubmatch(c.text, -1) {
@@ -74,7 +75,7 @@ func (c Config) references() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// asReference returns the name of the secret that a value refers to. A reference may have the digest that an answer shows.
+// asReference returns the name of the secret to which a value refers. A reference may have the digest of an answer.
 func asReference(value any) (name string, is bool) {
 	object, _ := value.(map[string]any)
 	name, is = object[secretMember].(string)
@@ -82,7 +83,7 @@ func asReference(value any) (name string, is bool) {
 	return name, is && name != setMark && (len(object) == 1 || len(object) == 2 && digest)
 }
 
-// namedSecrets are values by their names. Nobody changes them.
+// namedSecrets are values by name. They are immutable.
 type namedSecrets map[string]any
 
 func namedOf(list []Secret) (namedSecrets, error) {
@@ -99,8 +100,8 @@ func namedOf(list []Secret) (namedSecrets, error) {
 	return named, nil
 }
 
-// resolve replaces the references in a tree by the values. A secret without a value is left out, as one of a layer is that no
-// key opens.
+// resolve replaces the references in a tree by the values. It leaves out a secret without a value, as a layer's secret
+// that no key opens.
 func (n namedSecrets) resolve(tree map[string]any) error {
 	_, err := walk(tree, "", func(value any, _ string) (any, bool, error) {
 		name, is := asReference(value)
@@ -127,7 +128,7 @@ func (n namedSecrets) config(config Config) (Config, error) {
 	return configOf(tree)
 }
 
-// tree returns the tree of a layer's configuration with the values in the place of references.
+// tree returns the tree of a layer's configuration with values in the places of references.
 func (n namedSecrets) tree(config Config) (map[string]any, error) {
 	tree, err := config.Tree()
 	if err == nil {
@@ -136,7 +137,7 @@ func (n namedSecrets) tree(config Config) (map[string]any, error) {
 	return tree, err
 }
 
-// secret returns a named secret; of revision 0 if there is none.
+// secret returns a named secret; with revision 0 if there is none.
 func (t Targets) secret(name string) Secret {
 	for _, secret := range t.Secrets {
 		if secret.Name == name {
@@ -146,10 +147,10 @@ func (t Targets) secret(name string) Secret {
 	return Secret{Name: name}
 }
 
-// Uses identifies the layers that refer to a secret at one moment.
+// Uses identifies the layers that refer to a secret at a moment.
 type Uses struct {
 	Layers int
-	Last   int64 // the last of their revisions
+	Last   int64 // the last of the layers' revisions
 }
 
 func (u *Uses) add(layer Layer) {
@@ -157,16 +158,16 @@ func (u *Uses) add(layer Layer) {
 	u.Last = max(u.Last, layer.Revision)
 }
 
-// A SecretChange is what is to become of a named secret.
+// A SecretChange is the wanted state of a named secret.
 type SecretChange struct {
-	Secret // Revision has no meaning
+	Secret // its Revision is ignored
 	Remove bool
-	Match  *int64 // as of Change
+	Match  *int64 // as in Change
 	Uses   Uses   // by the layers that were checked
 }
 
-// Apply returns the secret after the change under a revision, and the change's entry in the history. Before is the secret as
-// it is, of revision 0 where there is none, and uses is how layers use it now. A change that changes nothing returns before,
+// Apply returns the secret after the change with a revision, and the entry of the history. before is the present
+// secret, with revision 0 if there is none. uses is the present use by layers. A change without effect returns before
 // and no entry. Errors: those of Store.ChangeSecret.
 func (c SecretChange) Apply(before Secret, uses Uses, revision int64) (Secret, *Entry, error) {
 	there := before.Revision > 0
@@ -198,10 +199,10 @@ type ShownSecret struct {
 	Digest   string // "" if the value is lost
 	Revision int64
 	Authorship
-	Layers []LayerName // that refer to it; not from SetSecret
+	Layers []LayerName // the layers that refer to it; not from SetSecret
 }
 
-// A UsedError is why a secret is not removed: layers refer to it.
+// A UsedError says that a secret cannot be removed because layers refer to it.
 type UsedError struct {
 	Name   string
 	Layers []LayerName
@@ -224,7 +225,7 @@ func Listed[T ~string](layers []T, few int) string {
 	return text
 }
 
-// Secrets returns the named secrets, sorted by name, and the layers that refer to each.
+// Secrets returns the named secrets, sorted by name, with the layers that refer to each.
 func (f *Fleet) Secrets(ctx context.Context) ([]ShownSecret, error) {
 	if err := f.targets.refresh(ctx); err != nil {
 		return nil, err
@@ -262,11 +263,11 @@ func (f *Fleet) SecretRevision(ctx context.Context, name string) (int64, error) 
 	return f.targets.Load().secret(name).Revision, err
 }
 
-// eachReferring passes the layers that refer to a secret to a function; "" is any.
+// eachReferring calls pass for the layers that refer to a secret; "" means any secret.
 func (f *Fleet) eachReferring(ctx context.Context, targets *snapshot, secret string, pass func(Layer) error) error {
 	text := ReferenceTo(secret)
 	layers := append([]Layer{targets.Everyone}, targets.Labels...)
-	if targets.Release != nil { // devices may have the layers of before
+	if targets.Release != nil { // devices may have the layers as before the release
 		for _, before := range targets.Release.Before {
 			layers = append(layers, before.Layer)
 		}
@@ -294,12 +295,12 @@ func (f *Fleet) eachReferring(ctx context.Context, targets *snapshot, secret str
 	}
 }
 
-// SetSecret sets or removes a named secret and wakes the held polls of the devices that it concerns, of which it returns the
-// number. It checks the value first in each layer that refers to the secret, as Set checks the layer, except that a device's
-// layer needs no report that it fits without one. Errors: *TargetError,
-// *LayerError, *UsedError, those of Store.ChangeSecret.
+// SetSecret sets or removes a named secret and wakes the held polls of the devices that it concerns. It returns their
+// number. It first checks the value in each layer that refers to the secret, as Set checks the layer. It reads a
+// device's report only if the device's layer does not fit without the report. Errors: *TargetError, *LayerError,
+// *UsedError, those of Store.ChangeSecret.
 func (f *Fleet) SetSecret(ctx context.Context, change SecretChange) (ShownSecret, int, error) {
-	tellSecret(ctx, change.Name)
+	recordSecret(ctx, change.Name)
 	preview, after, err := f.checkSecret(ctx, &change, 0)
 	if err != nil {
 		return ShownSecret{}, 0, err
@@ -312,14 +313,14 @@ func (f *Fleet) SetSecret(ctx context.Context, change SecretChange) (ShownSecret
 	return f.secrets.named(secret, after.named), preview.Devices, nil
 }
 
-// DryRunSecret tells what a change of a secret would do, as DryRun does.
+// DryRunSecret returns what a change of a secret would do, as DryRun does.
 func (f *Fleet) DryRunSecret(ctx context.Context, change SecretChange, few int) (Preview, error) {
 	preview, _, err := f.checkSecret(ctx, &change, few)
 	return preview, err
 }
 
-// checkSecret completes a change, and returns what it would do, and the targets after it. It returns an error if the change
-// is not allowed.
+// checkSecret completes a change, and returns what it would do, and the targets after it. It returns an error if the
+// change is not allowed.
 func (f *Fleet) checkSecret(ctx context.Context, change *SecretChange, few int) (Preview, *snapshot, error) {
 	change.At = f.options.Now()
 	if err := f.checkValue(*change); err != nil {
@@ -345,7 +346,7 @@ func (f *Fleet) checkSecret(ctx context.Context, change *SecretChange, few int) 
 	}
 	var layers []LayerName
 	change.Uses = Uses{}
-	fits := map[string]bool{} // configurations of device layers that the schema takes whatever the device shows
+	fits := map[string]bool{} // configurations of devices' layers that the schema accepts whatever the device shows
 	err = f.eachReferring(ctx, before, change.Name, func(layer Layer) error {
 		if !slices.Contains(layers, layer.Name) {
 			layers = append(layers, layer.Name)
@@ -378,7 +379,7 @@ func (f *Fleet) checkSecret(ctx context.Context, change *SecretChange, few int) 
 	return preview, after, err
 }
 
-// checkValue checks what does not depend on layers.
+// checkValue makes the checks that do not depend on layers.
 func (f *Fleet) checkValue(change SecretChange) error {
 	if err := CheckSecretName(change.Name); err != nil {
 		return &LayerError{"name", "cannot be used: " + err.Error()}
@@ -411,7 +412,7 @@ func (f *Fleet) checkIn(ctx context.Context, layer Layer, targets *snapshot) err
 	switch {
 	case layer.Name.IsDevice():
 		var device Device
-		if device, err = f.store.Device(ctx, layer.Name.Device()); errors.Is(err, ErrUnknownDevice) { // removed in between
+		if device, err = f.store.Device(ctx, layer.Name.Device()); errors.Is(err, ErrUnknownDevice) { // removed meanwhile
 			return nil
 		}
 		below = device.Config

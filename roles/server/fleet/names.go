@@ -13,14 +13,14 @@ import (
 	"aspects-poc/roles/serverapi/layers"
 )
 
-// A view of the confdb-schema that targets are checked against has one name in here, the short one. Whoever sends a
-// target, or reports, may spell it in full, and so may databases of before: what comes in is renamed in Poll and check,
-// and what is read from the store in stored. So nothing else has to know of spellings. The zero value of names, without a
-// confdb-schema, leaves names as they are.
+// names converts the spellings of views to the short name. In this package each view of the confdb-schema has only its
+// short name. Targets, reports and old databases may have the full name. Poll and check convert what comes in, and
+// stored converts what is read from the store, so that no other function knows of spellings. The zero value of names,
+// without a confdb-schema, changes no names.
 type names struct {
 	of     *plan.Names
 	schema registry.ViewID
-	signs  []string // one of these is in the text of a configuration with another spelling
+	signs  []string // the text of a configuration with another spelling has one of these
 }
 
 func readNames(schema json.RawMessage) (names, error) {
@@ -35,7 +35,7 @@ func readNames(schema json.RawMessage) (names, error) {
 	return names{of: of, schema: id, signs: []string{`"` + id.Schema + `/`, `"` + id.Account + `/`}}, nil
 }
 
-// hidden tells whether a path in a target leads to a value that can be written and not read.
+// hidden reports whether a path in a target leads to a write-only value.
 func (n names) hidden(path string) bool {
 	view, request, _ := strings.Cut(path, ".")
 	return n.of != nil && !n.of.Readable(view, request)
@@ -58,16 +58,15 @@ func (n names) shortPath(path string) string {
 	return n.shortName(view)
 }
 
-// short returns a configuration with the views' short names. Where one view stands there in more spellings, they are
-// merged, and the short one has the last word: a target like that is refused, but what a device reports, or an old
-// database has, is as it is.
+// short returns a configuration with the short names of views. If it has a view in several spellings, they are merged,
+// and the short one wins. A target like that is refused, but a report or an old database may have it.
 func (n names) short(config Config) Config {
 	if n.of == nil || !slices.ContainsFunc(n.signs, func(sign string) bool { return strings.Contains(config.text, sign) }) {
 		return config
 	}
 	tree, err := config.Tree()
 	if err != nil {
-		return config // whoever composes it says so
+		return config // compose reports the fault
 	}
 	renamed := map[string]any{}
 	for _, long := range []bool{true, false} {
@@ -84,8 +83,8 @@ func (n names) short(config Config) Config {
 	return short
 }
 
-// check returns a target by the views' short names. It refuses names of no view, of a view of another confdb-schema, and two
-// of one view.
+// check returns a target with the short names of views. It returns an error for a name of no view, a view of another
+// confdb-schema, and two names of one view.
 func (n names) check(target map[string]any) (map[string]any, error) {
 	wanted, err := plan.ByView(n.schema, target)
 	if err != nil {

@@ -14,39 +14,40 @@ import (
 
 // A Plan is what a batch would do.
 type Plan struct {
-	// Revision is the last one drawn before the plan was made. As Batch.Last it binds the batch to this state of the fleet.
+	// Revision is the fleet's last revision before the plan. As Batch.Last it binds the batch to this state of the
+	// fleet.
 	Revision int64
 	Layers   []LayerPlan // in the order of the batch
-	Devices  int         // whose target would change
-	Refusing int         // of Devices, those that would refuse the target, and do not refuse their present one for the same reason
+	Devices  int         // number of devices whose target would change
+	Refusing int         // how many of Devices would refuse the target, and do not refuse their present one for the same reason
 	Groups   []Group     // of Devices; the largest first
-	Stages   []int       // of a release: how many devices each stage would have, and no stage before
-	// Conflict is why the active release refuses the batch at present; nil if it does not. The plan is then of what the batch would
-	// do if the release were done.
+	Stages   []int       // for a release: the number of devices that each stage would add
+	// Conflict is why the active release prevents the batch now; nil if it does not. With a conflict the plan is for
+	// the time after the release.
 	Conflict *ReleaseError
 	Next     string // the After of the next section; "" after the last one
 }
 
-// A LayerPlan is what would become of a layer.
+// A LayerPlan is what would happen to a layer.
 type LayerPlan struct {
-	Device        string // of a device's layer: the device's name
-	Before, After Layer  // of revision 0 if it is not there; After has the revision of Before if nothing changes
+	Device        string // the name of the device of a device's layer
+	Before, After Layer  // revision 0 means that there is no layer; After has the revision of Before if nothing changes
 	Changed       bool
 	Changes       []Difference
 }
 
-// A Group is devices for which a batch does the same.
+// A Group has the devices for which a batch does the same.
 type Group struct {
 	Devices int
-	// Changes is how the target changes, and Writes is what the target then asks for and the devices do not show: what they
-	// write, unless they refuse.
+	// Changes is how the target changes. Writes is what the devices would write unless they refuse: the target's values
+	// that they do not show.
 	Changes, Writes []Difference
-	// Refusal is why the devices refuse the target, or nil. The engine decides it on top of what the devices report, and then
+	// Refusal is why the devices refuse the target, or nil. The engine decides on top of the devices' reports, and then
 	// Options.Rules.
 	Refusal *TargetError
 	Known   bool     // they refuse their present target for the same reason
-	Mute    bool     // they have never reported: what they have is not known
-	Members []Member // the first of them, in the order of registration
+	Mute    bool     // they have never reported, so that their values are unknown
+	Members []Member // the first ones, in the order of registration
 }
 
 // A Member is a device of a group.
@@ -55,20 +56,21 @@ type Member struct {
 	Name string // "" for none
 }
 
-// A Section is a part of a fleet. The zero value is the whole.
+// A Section is a part of a fleet. The zero value is the whole fleet.
 type Section struct {
-	After string // "" begins with the first device; else Plan.Next of the section before
-	Limit int    // number of devices; 0: all that follow
+	After string // "" begins with the first device; else Plan.Next of the previous section
+	Limit int    // number of devices; 0 means all that follow
 }
 
-// Plan tells what a batch would do, and does not do it: for each layer, and for the devices whose target would change, in groups
-// with the first few of their members each; few < 0: all. With stages it is a release. It refuses what SetAll would refuse, or
-// StartRelease with stages, except for the active release: see Plan.Conflict.
+// Plan returns what a batch would do, and changes nothing: for each layer, and for the devices whose target would
+// change, in groups with the first few of their members each; few < 0 means all members. With stages the batch is a
+// release. It returns an error where SetAll would, or StartRelease with stages, except for the active release: see
+// Plan.Conflict.
 func (f *Fleet) Plan(ctx context.Context, batch Batch, stages *release.Plan, few int) (Plan, error) {
 	return f.PlanOf(ctx, batch, stages, Section{}, few)
 }
 
-// PlanOf is Plan for a section of the fleet. Only that of the first section has stages.
+// PlanOf is Plan for a section of the fleet. Only the plan of the first section has stages.
 func (f *Fleet) PlanOf(ctx context.Context, batch Batch, stages *release.Plan, section Section, few int) (Plan, error) {
 	batch.Release = f.released(stages, "")
 	ground, after, plan, err := f.prepare(ctx, &batch)
@@ -89,8 +91,8 @@ func (f *Fleet) PlanOf(ctx context.Context, batch Batch, stages *release.Plan, s
 	return plan, err
 }
 
-// prepare checks a batch as SetAll and the store do. It returns what it was checked against, the targets after it, and the plan of
-// the layers, with its Conflict.
+// prepare checks a batch as SetAll and the store do. It returns the ground of the checks, the targets after the batch,
+// and the plan of the layers with its Conflict.
 func (f *Fleet) prepare(ctx context.Context, batch *Batch) (before *ground, after *snapshot, plan Plan, err error) {
 	if err := f.targets.refresh(ctx); err != nil {
 		return nil, nil, Plan{}, err
@@ -163,11 +165,11 @@ func (f *Fleet) planLayer(before, after Layer, changed, remove bool) (LayerPlan,
 	return plan, err
 }
 
-// A looker looks at a device whose target differs from before to after, at the same time as others, and returns what to do then, in
-// the order of the devices.
+// A looker evaluates a device whose target differs between before and after. Calls are concurrent. It returns a
+// function for the rest of its work, which scan calls in the order of the devices.
 type looker func(device Device, before, after *composition) (then func() error, err error)
 
-// scan has the devices of a section looked at that a batch may concern. It returns where the next section begins.
+// scan calls a looker for the devices of a section that a batch may concern. It returns where the next section begins.
 func (f *Fleet) scan(ctx context.Context, before *ground, after *snapshot, batch Batch, section Section,
 	list func(ctx context.Context, after string, limit int) ([]Device, string, error), look looker,
 ) (next string, err error) {
@@ -247,7 +249,7 @@ func (f *Fleet) scan(ctx context.Context, before *ground, after *snapshot, batch
 	return next, err
 }
 
-// inOrder looks at devices on several processors, and then does what is to be done.
+// inOrder calls look for devices on several processors, and the returned functions in order.
 func inOrder(devices []Device, look func(Device) (func() error, error)) error {
 	thens := make([]func() error, len(devices))
 	workers := min(runtime.GOMAXPROCS(0), mostWorkers)
@@ -274,5 +276,5 @@ func inOrder(devices []Device, look func(Device) (func() error, error)) error {
 	return nil
 }
 
-// mostWorkers is the number of processors that one scan uses: devices poll meanwhile.
+// mostWorkers is the number of processors for a scan. It leaves others for the polls of devices.
 const mostWorkers = 4

@@ -23,17 +23,17 @@ type planner struct {
 	few   int
 	plan  *Plan
 
-	groups map[string]*Group // by what they have in common
+	groups map[string]*Group // by key of outlook
 	order  []*Group
 
 	mu      sync.Mutex // guards classes
 	classes map[class]*outlook
 }
 
-// mostClasses is the limit of classes that are remembered. Where devices have more, most are alone in theirs.
+// mostClasses is the largest number of remembered classes. If devices have more, most devices are alone in theirs.
 const mostClasses = 1 << 14
 
-// A class is devices of the same targets that report the same, as far as it matters: digests of the texts.
+// A class has the devices with the same targets and the same relevant reports, by digests of the texts.
 type class struct {
 	before, after, shown [sha256.Size]byte
 	mute                 bool
@@ -41,10 +41,10 @@ type class struct {
 
 // An outlook is what the devices of a class would do.
 type outlook struct {
-	find  func() error // sets the following, once
-	group *Group       // at first of its own, with digests that hold for all devices
-	key   string       // what it has in common with others
-	// member finds the group of the plan, for the first device; nil afterwards.
+	find  func() error // sets the fields below, once
+	group *Group       // at first a group of its own, with digests that are valid for all devices
+	key   string       // what the class shares with others of the group
+	// member returns the group of the plan for the first device; nil afterwards.
 	member func(id uuid.UUID) (*Group, error)
 }
 
@@ -87,8 +87,8 @@ func (p *planner) add(device Device, found *outlook) (err error) {
 	return nil
 }
 
-// relevant returns the views of a report that have a part in what becomes of the target, and their text. It leaves out those that
-// nobody writes and the target does not name.
+// relevant returns the views of a report that influence the effect of the target, and their text. It leaves out
+// read-only views that the target does not have.
 func (p *planner) relevant(reported Config, target *composition) (views map[string]json.RawMessage, text []byte, err error) {
 	if reported.text == "" {
 		return nil, nil, nil
@@ -107,7 +107,7 @@ func (p *planner) relevant(reported Config, target *composition) (views map[stri
 	return views, text, nil
 }
 
-// find finds out what devices would do that report these views.
+// find computes what devices with these views would do.
 func (p *planner) find(found *outlook, views map[string]json.RawMessage, mute bool, before, after *composition) error {
 	f := p.fleet
 	group := &Group{Mute: mute}
@@ -141,7 +141,7 @@ func (p *planner) find(found *outlook, views map[string]json.RawMessage, mute bo
 		if known := p.groups[found.key]; known != nil {
 			return known, nil
 		}
-		// Operators see digests that hold for one device: here for the first.
+		// Operators see digests that are valid for one device: here for the first.
 		_, was, err := old.on(f.secrets, id)
 		if err != nil {
 			return nil, err
@@ -158,8 +158,8 @@ func (p *planner) find(found *outlook, views map[string]json.RawMessage, mute bo
 	return err
 }
 
-// compare sets what changes of a target, and what the devices then write. What the target has asked for before, and no view shows,
-// is not written anew.
+// compare sets how the target changes, and what the devices then write. A value that the old target also has and that
+// no view shows is not written again.
 func (g *Group) compare(names names, before, after, shown map[string]any) {
 	g.Changes = compare(before, after)
 	g.Writes = slices.DeleteFunc(lacking(after, shown), func(write Difference) bool {
@@ -193,7 +193,7 @@ func (f *Fleet) refusedBy(shown, target map[string]any) (*TargetError, error) {
 	return nil, err
 }
 
-// lacking lists what a target asks for and a device does not show. Before is what the device shows.
+// lacking lists the target's values that a device does not show. Before is what the device shows.
 func lacking(target, shown map[string]any) []Difference {
 	var list []Difference
 	lackingBelow(&list, target, shown, "")

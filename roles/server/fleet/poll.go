@@ -9,52 +9,52 @@ import (
 	"github.com/google/uuid"
 )
 
-// Why a device that is registered may not poll.
+// The reasons why a registered device may not poll.
 var (
 	ErrPending = errors.New("the device waits for an operator's approval")
 	ErrRevoked = errors.New("an operator has turned the device away")
 )
 
-// MaxWait is the longest that a poll is held back.
+// MaxWait is the longest time that a poll is held.
 const MaxWait = 5 * time.Minute
 
-// A Poll is what a device sends.
+// A Poll is the content of a device's poll.
 type Poll struct {
 	Config Config
-	// Report tells that the device says more than its configuration. Without it, it is a client of the original, of
-	// which nothing is known to run but what its configuration shows.
+	// Report means that the device reports more than its configuration. Otherwise it is a client of the original, which
+	// does not report what it runs.
 	Report    bool
 	Sequence  int64
-	Instance  string // of the machine that speaks; "" where it does not say
+	Instance  string // the machine that polls; "" if it does not say
 	Running   Running
 	Attempted Attempted
-	// Sent is when the device signed it; zero where it does not sign.
+	// Sent is when the device signed the poll; zero for a device that does not sign.
 	Sent  time.Time
 	Stats string        // JSON of serverapi.Stats; "" for none
-	Wait  time.Duration // for how long it may be held back; 0 for not at all
-	// Idle says that nothing may be changed by it: it is answered where it repeats the device's last poll and nothing is to
-	// do, else the error is ErrUnavailable.
+	Wait  time.Duration // how long the poll may be held; 0 means not at all
+	// Idle means that the poll must change nothing. It is answered if it repeats the device's last poll and there is
+	// nothing to do; otherwise the error is ErrUnavailable.
 	Idle bool
 }
 
-// An Answer is what a device is told.
+// An Answer is the answer to a poll.
 type Answer struct {
-	// Offer is the target that the device is to apply; nil: nothing is to do.
+	// Offer is the target for the device to apply; nil if there is nothing to do.
 	Offer *Target
-	// Later is the sequence that is kept, where that of the poll was lower and the report has been ignored; else 0.
+	// Later is the stored sequence if it is later than the poll's, so that the report was ignored; else 0.
 	Later int64
-	// Waits tells whether the poll would have been held back, had there been no reason to answer at once.
+	// Waits reports whether the poll would have been held if there had been nothing to answer.
 	Waits bool
 }
 
-// Poll takes what a device reports and says what it is to do. What it reports is durable when Poll returns without
-// error. A poll that repeats the device's last one writes nothing, and looks at no store where there is nothing to do:
-// but where other servers share the store, a poll without a sequence always looks, as nothing else tells whether it came
-// after what they heard.
+// Poll stores a device's report and returns what the device has to do. The report is durable when Poll returns without
+// error. A poll that repeats the device's last one writes nothing, and does not read the store if there is nothing to
+// do. Exception: if other servers share the store, a poll without a sequence always reads it, because nothing else
+// shows whether it came after the polls that they heard.
 //
-// A poll with a wait is answered at once if there is an offer of a revision that the device has not tried; else when that
-// has come, or the wait is over. A newer poll of the device ends it, without an offer. Errors: ErrUnknownDevice, ErrPending,
-// ErrRevoked, and the store's.
+// A poll with a wait is answered at once if there is an offer of a revision that the device has not tried, else when
+// there is one or the wait is over. A newer poll of the device ends it without an offer. Errors: ErrUnknownDevice,
+// ErrPending, ErrRevoked, and the store's.
 func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, error) {
 	answer, held, err := f.Take(ctx, id, poll)
 	if held == nil {
@@ -63,7 +63,7 @@ func (f *Fleet) Poll(ctx context.Context, id uuid.UUID, poll Poll) (Answer, erro
 	return held.wait(ctx)
 }
 
-// Take is Poll, but returns a poll that is to be held instead of waiting. The caller calls its Then.
+// Take is Poll, but returns a poll that must be held instead of waiting. The caller calls its Then.
 func (f *Fleet) Take(ctx context.Context, id uuid.UUID, poll Poll) (Answer, *Held, error) {
 	poll.Config = f.names.short(poll.Config)
 	report := Report{Config: poll.Config}
@@ -74,10 +74,10 @@ func (f *Fleet) Take(ctx context.Context, id uuid.UUID, poll Poll) (Answer, *Hel
 	content := contentOf(report, report.Sequence)
 	var held *Held
 	if poll.Wait > 0 {
-		// Before the first look: what changes after it is told.
+		// Join before the first read, so that no later change is missed.
 		held = f.waiting.join(f, id, min(poll.Wait, MaxWait))
 	}
-	answer, tried, err := f.take(ctx, id, poll, report, content)
+	answer, tried, err := f.process(ctx, id, poll, report, content)
 	answer.Waits = held != nil
 	if err == nil && held != nil && answer.Later == 0 && (answer.Offer == nil || answer.Offer.Revision == tried) {
 		held.answer = answer
@@ -89,8 +89,8 @@ func (f *Fleet) Take(ctx context.Context, id uuid.UUID, poll Poll) (Answer, *Hel
 	return answer, nil, err
 }
 
-// take keeps what a device reports, and decides. Tried is the revision that it tried last.
-func (f *Fleet) take(
+// process stores a device's report, and decides. tried is the revision that the device tried last.
+func (f *Fleet) process(
 	ctx context.Context, id uuid.UUID, poll Poll, report Report, content digest,
 ) (answer Answer, tried int64, err error) {
 	now := f.options.Now()
@@ -105,7 +105,7 @@ func (f *Fleet) take(
 		if newPoint && !poll.Idle {
 			stats = f.statsOf(point, poll.Stats)
 		}
-		if f.sightings.note(id, now, stats) {
+		if f.sightings.add(id, now, stats) {
 			f.clones.same(id, poll.Sent)
 			return Answer{}, 0, nil
 		}
@@ -120,7 +120,7 @@ func (f *Fleet) take(
 	if err != nil {
 		return Answer{}, 0, err
 	}
-	if f.clones.look(id, poll, device.Report) {
+	if f.clones.observe(id, poll, device.Report) {
 		f.twins(device, now)
 	} else if device.cloned(f.options.PollInterval) {
 		f.clones.mark(id) // as after a restart
@@ -138,7 +138,7 @@ func (f *Fleet) take(
 	if report.Verdict, err = target.judge(report); err != nil {
 		return Answer{}, 0, err
 	}
-	// Of a device that gets a release, what is kept tells when it was first offered the target.
+	// For a device of a release, the stored verdict shows when the target was first offered.
 	offered := device.Verdict.Revision < target.Since && target.offered() && targets.gets(device)
 	if offered || device.differs(report, target.wanted) {
 		report.At = now
@@ -146,13 +146,13 @@ func (f *Fleet) take(
 		if err != nil {
 			return Answer{}, 0, err
 		}
-		if report.Sequence != 0 && report.Sequence < sequence { // another was faster
+		if report.Sequence != 0 && report.Sequence < sequence { // another poll was first
 			return f.late(ctx, id, sequence)
 		}
-	} else if err := f.confirm(ctx); err != nil { // the device may not have heard that it is kept
+	} else if err := f.confirm(ctx); err != nil { // the device may not know that its report is stored
 		return Answer{}, 0, err
 	}
-	noted := f.sightings.note(id, now, f.statsOf(point, poll.Stats))
+	noted := f.sightings.add(id, now, f.statsOf(point, poll.Stats))
 	if target.offersTo(report.Verdict) && target.offered() {
 		return Answer{Offer: &target}, report.Attempted.Revision, nil
 	}
@@ -169,16 +169,16 @@ func (f *Fleet) confirm(ctx context.Context) error {
 	return nil
 }
 
-// late answers a report that is older than what is known, which holds: the answer is the one to that.
+// late answers a report that is older than the stored one. The stored report decides the answer.
 func (f *Fleet) late(ctx context.Context, id uuid.UUID, sequence int64) (answer Answer, tried int64, err error) {
-	f.sightings.note(id, f.options.Now(), nil)
+	f.sightings.add(id, f.options.Now(), nil)
 	answer.Later = sequence
-	answer.Offer, tried, err = f.look(ctx, id)
+	answer.Offer, tried, err = f.decide(ctx, id)
 	return answer, tried, err
 }
 
-// look decides by what is kept of a device, which is there. Tried is the revision that it tried last.
-func (f *Fleet) look(ctx context.Context, id uuid.UUID) (offer *Target, tried int64, err error) {
+// decide decides by the stored state of a registered device. tried is the revision that the device tried last.
+func (f *Fleet) decide(ctx context.Context, id uuid.UUID) (offer *Target, tried int64, err error) {
 	device, err := f.admitted(ctx, id)
 	if err != nil {
 		return nil, 0, err
@@ -194,14 +194,14 @@ func (f *Fleet) look(ctx context.Context, id uuid.UUID) (offer *Target, tried in
 	return &target, device.Attempted.Revision, nil
 }
 
-// admitted returns a device that polls, and that may. One that may not has been seen all the same.
+// admitted returns a device that may poll. A device that may not poll also counts as seen.
 func (f *Fleet) admitted(ctx context.Context, id uuid.UUID) (Device, error) {
 	device, err := f.store.Device(ctx, id)
 	if err != nil {
 		return Device{}, err
 	}
 	if err := mayPoll(device.Status); err != nil {
-		f.sightings.note(id, f.options.Now(), nil)
+		f.sightings.add(id, f.options.Now(), nil)
 		return Device{}, err
 	}
 	return device, nil

@@ -9,12 +9,12 @@ import (
 	"aspects-poc/roles/server/fleet/quote"
 )
 
-// mostLooked is the number of entries of the history in which a poll looks for former secrets.
+// mostLooked is the largest number of entries of the history in which a poll looks for former secrets.
 const mostLooked = 100
 
-// withhold returns what became of an attempt without a reason or a path that may have a secret. That is decided once, when the
-// report arrives: later an operator may have replaced the secret, and nobody could recognise it any more. What was left out of
-// the device's last report stays left out when the device repeats it.
+// withhold returns an attempt without a reason or a path that may have a secret. It decides when the report arrives:
+// later an operator may have replaced the secret, and nobody could recognise it any more. When the device repeats its
+// last report, the same parts are left out.
 func (f *Fleet) withhold(ctx context.Context, last Device, report Report, targets *snapshot, target Target) (Attempted, error) {
 	attempt := report.Attempted
 	if len(f.secrets.views) == 0 || attempt.Reason == "" && attempt.Path == "" {
@@ -32,7 +32,7 @@ func (f *Fleet) withhold(ctx context.Context, last Device, report Report, target
 	leads, inSchema := f.secrets.leads(attempt.Path)
 	attempt.Path = cutAt(known.places, f.secrets.cut(attempt.Path))
 	said := attempt.Reason
-	if !inSchema { // the path can be any text
+	if !inSchema { // the path may be any text
 		said += "\n" + attempt.Path
 	}
 	switch {
@@ -48,7 +48,7 @@ func (f *Fleet) withhold(ctx context.Context, last Device, report Report, target
 	return attempt, err
 }
 
-// without returns an attempt without its reason, and without its path unless that stays.
+// without returns an attempt without its reason, and without its path unless pathStays is true.
 func (a Attempted) without(pathStays bool) Attempted {
 	a.Reason = leftOut
 	if !pathStays {
@@ -57,19 +57,20 @@ func (a Attempted) without(pathStays bool) Attempted {
 	return a
 }
 
-// repeats reports whether a device tells again of a stored attempt, of which something may have been left out.
+// repeats reports whether an attempt is the stored one, of which parts may have been left out.
 func (a Attempted) repeats(stored Attempted) bool {
 	return a.Revision == stored.Revision && a.Outcome == stored.Outcome && a.At == stored.At &&
 		(a.Reason == stored.Reason || stored.Reason == leftOut) &&
 		(cutAt([]string{stored.Path}, a.Path) == stored.Path || stored.Path == "" && stored.Reason == leftOut)
 }
 
-// familiar is the secrets of a device that are known: those of all its layers, and those that it shows. Digests has only the
-// former: else a device could report guesses, and a reader would see from what is left out which of them is a secret.
+// A familiar has the known secrets of a device: those of all its layers, and those that it shows. digests has only the
+// former. Otherwise a device could report guesses, and a reader would see from the left out texts which of them is a
+// secret.
 type familiar struct {
 	places  []string
 	values  []any
-	digests map[string]bool // kept ones
+	digests map[string]bool // kept digests
 }
 
 func (k *familiar) quotedIn(text string) bool {
@@ -79,7 +80,7 @@ func (k *familiar) quotedIn(text string) bool {
 func (s *secrets) knownTo(target Target, report Report) (*familiar, error) {
 	known := &familiar{digests: map[string]bool{}}
 	configs := []Config{report.Config}
-	for _, layer := range target.Layers { // also what a later layer overrides
+	for _, layer := range target.Layers { // also values that a later layer overrides
 		configs = append(configs, layer.Config)
 	}
 	for i, config := range configs {
@@ -102,8 +103,8 @@ func (s *secrets) knownTo(target Target, report Report) (*familiar, error) {
 	return known, nil
 }
 
-// formerSecrets reports whether a device may have had a secret, by the target that it tried or by the one that it runs, that
-// is not among the known ones.
+// formerSecrets reports whether a device may have had a secret that is not among the known ones, by the target that it
+// tried or the one that it runs.
 func (f *Fleet) formerSecrets(
 	ctx context.Context, device Device, report Report, targets *snapshot, target Target, known *familiar,
 ) (bool, error) {
@@ -126,7 +127,7 @@ func (f *Fleet) formerSecrets(
 		switch {
 		case entry.Revision <= since:
 			return false, nil
-		case entry.Action == Relabeled && own: // any label layer may have chosen it
+		case entry.Action == Relabeled && own: // any label layer may have chosen the device
 			if former, err := known.lacks(f.secrets, targets); former || err != nil {
 				return former, err
 			}
@@ -156,8 +157,8 @@ func (k *familiar) lacks(s *secrets, targets *snapshot) (lacking bool, err error
 	return lacking, nil
 }
 
-// misses reports whether a configuration of the history had a secret that is not among the known ones. The history tells of
-// itself when a named secret changes.
+// misses reports whether a configuration of the history had a secret that is not among the known ones. A change of a
+// named secret has its own entry in the history.
 func (k *familiar) misses(s *secrets, named namedSecrets, before Config) (missing bool, err error) {
 	if !before.has(secretMember) {
 		return false, nil
@@ -181,7 +182,7 @@ func (k *familiar) misses(s *secrets, named namedSecrets, before Config) (missin
 
 var steps = regexp.MustCompile(`\.?[^.\[]+|\[\d*\]`)
 
-// cut cuts a path in a target, or a storage path, at the first value on it that the confdb-schema has for a secret.
+// cut cuts a path in a target, or a storage path, at the first value on it that is a secret by the confdb-schema.
 func (s *secrets) cut(path string) string {
 	view, request, _ := strings.Cut(path, ".")
 	if !slices.Contains(s.of.Views(), view) {

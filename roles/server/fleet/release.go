@@ -17,21 +17,21 @@ type Release struct {
 	ID      int64 // the revision at which it began
 	Version int64 // grows with each move
 	Authorship
-	Layers   []LayerName // that it changes
+	Layers   []LayerName // the changed layers
 	Plan     release.Plan
 	Progress release.Progress
 	Outcome  Outcomes
-	// Before has the layers as they were; of an active release in Targets only.
+	// Before has the layers as before the release. Only the active release in Targets has it.
 	Before []Before
 }
 
-// Outcomes is what devices had made of a release when it last moved.
+// Outcomes has the states of a release's devices at its last move.
 type Outcomes struct {
 	Stages []release.Counts `json:"stages,omitempty"` // of each stage that has begun, without those of the stages before
 	Causes []Cause          `json:"causes,omitempty"` // why devices fail, the most frequent first
 }
 
-// Total returns the counts of all stages together.
+// Total returns the sum of the counts of all stages.
 func (o Outcomes) Total() (sum release.Counts) {
 	for _, counts := range o.Stages {
 		sum = sum.Plus(counts)
@@ -39,7 +39,7 @@ func (o Outcomes) Total() (sum release.Counts) {
 	return sum
 }
 
-// A Cause is why devices fail, or are silent.
+// A Cause is why some devices fail or are silent.
 type Cause struct {
 	Outcome string      `json:"outcome"` // refused, failed, drifted or silent
 	Path    string      `json:"path,omitempty"`
@@ -48,13 +48,13 @@ type Cause struct {
 	Some    []uuid.UUID `json:"some"` // the first few of the devices
 }
 
-// Before is a layer as it was before the active release changed it; of revision 0 if there was none.
+// Before is a layer as before the active release; with revision 0 if there was none.
 type Before struct {
 	Layer
-	Own int64 // of a device's own layer: the OwnRevision before
+	Own int64 // for a device's own layer: the OwnRevision before
 }
 
-// A ReleaseMove is what is to become of the active release.
+// A ReleaseMove is a move of the active release.
 type ReleaseMove struct {
 	ID, Version int64 // as the caller has read them
 	Authorship
@@ -62,36 +62,36 @@ type ReleaseMove struct {
 	Outcome  Outcomes
 }
 
-// Counted is what decides about the state of a device, and what a release has to know of it. Times are in seconds since 1970; 0
-// is none.
+// A Counted has the values that decide the state of a device, and those that a release needs. Times are in seconds
+// since 1970; 0 means none.
 type Counted struct {
 	ID       uuid.UUID
 	Status   Status
 	Verdict  Verdict
 	Own      int64 // OwnRevision
-	Mute     bool  // it has reported, but not what it runs
+	Mute     bool  // the device has reported, but not what it runs
 	Labels   Labels
 	LastSeen int64
 	Twins    int64
 	Alone    int64
-	// Reported is when it last reported something new, if it is behind or has drifted; else 0.
+	// Reported is when the device last reported something new, if it is behind or has drifted; else 0.
 	Reported int64
 }
 
 const releaseNames = "releases/"
 
-// HistoryName returns the name under which the history has the moves of the release.
+// HistoryName returns the name of the release in the history.
 func (r Release) HistoryName() LayerName {
 	return LayerName(releaseNames + strconv.FormatInt(r.ID, 10))
 }
 
-// ByItself is the author of moves that nobody has asked for.
+// ByItself returns the author of moves that no person has asked for.
 func (r Release) ByItself() string { return fmt.Sprint("release ", r.ID) }
 
-// IsRelease tells that it is no layer: it is the HistoryName of a release.
+// IsRelease reports whether the name is the HistoryName of a release, and no layer.
 func (n LayerName) IsRelease() bool { return strings.HasPrefix(string(n), releaseNames) }
 
-// Release returns the ID of the release whose HistoryName it is; 0 for other names.
+// Release returns the ID of the release with this HistoryName; 0 for another name.
 func (n LayerName) Release() int64 {
 	text, found := strings.CutPrefix(string(n), releaseNames)
 	id, err := strconv.ParseInt(text, 10, 64)
@@ -101,10 +101,10 @@ func (n LayerName) Release() int64 {
 	return id
 }
 
-// Active tells that the release has not ended.
+// Active reports whether the release has not ended.
 func (r Release) Active() bool { return !r.Progress.Phase.Ended() }
 
-// Step says what has happened to the release last, in a few words.
+// Step describes the last step of the release in a few words.
 func (r Release) Step() string {
 	stage := fmt.Sprintf("stage %d of %d", r.Progress.Stage, len(r.Plan.Stages))
 	switch r.Progress.Phase {
@@ -128,7 +128,7 @@ func (r Release) Step() string {
 	return "done"
 }
 
-// Waits says what the release waits for, by the counts of its devices; "" if it has ended.
+// Waits returns what the release waits for, by the counts of its devices; "" if it has ended.
 func (r Release) Waits() string {
 	number := r.Progress.Stage
 	switch r.Progress.Phase {
@@ -160,7 +160,7 @@ func (r Release) Waits() string {
 	return ""
 }
 
-// NeedsPerson tells that the release goes on only if a person says so.
+// NeedsPerson reports whether the release continues only after a person's word.
 func (r Release) NeedsPerson() bool {
 	return r.Progress.Phase == release.Awaiting || r.Progress.Phase == release.Halted
 }
@@ -172,7 +172,7 @@ func (r Release) because(what string) string {
 	return what + ": " + r.Progress.Why
 }
 
-// A ReleaseError is why something is refused because of the active release.
+// A ReleaseError says why something is refused because of the active release.
 type ReleaseError struct {
 	ID   int64
 	Text string
@@ -183,7 +183,7 @@ func (e *ReleaseError) Error() string { return e.Text }
 // Is makes it an ErrReleasing.
 func (e *ReleaseError) Is(target error) bool { return target == ErrReleasing }
 
-// refuses returns why layers cannot be changed while the release is active; nil if they can.
+// refuses returns an error if layers cannot be changed while the release is active.
 func (r Release) refuses(layers []LayerName, staged bool) error {
 	if staged {
 		return &ReleaseError{r.ID, fmt.Sprintf("release %d is active, and there is one at a time: wait until it is done, or undo it", r.ID)}
@@ -197,10 +197,11 @@ func (r Release) refuses(layers []LayerName, staged bool) error {
 	return nil
 }
 
-// Undoes tells that the layers become what they were.
+// Undoes reports whether the move restores the layers.
 func (m ReleaseMove) Undoes() bool { return m.Progress.Phase == release.Undone }
 
-// Undoing returns the changes that make the layers of the active release what they were, except those of devices that are gone.
+// Undoing returns the changes that restore the layers of the active release. gone reports the layers of removed
+// devices, which it leaves out.
 func (m ReleaseMove) Undoing(before []Before, gone func(LayerName) bool) Batch {
 	var batch Batch
 	for _, was := range before {
@@ -214,7 +215,8 @@ func (m ReleaseMove) Undoing(before []Before, gone func(LayerName) bool) Batch {
 	return batch
 }
 
-// Apply returns the release after the move, and its entry in the history under a revision. Errors: those of Store.MoveRelease.
+// Apply returns the release after the move, and its entry of the history with a revision. Errors: those of
+// Store.MoveRelease.
 func (m ReleaseMove) Apply(present Release, revision int64) (Release, Entry, error) {
 	if !present.Active() || present.Version != m.Version {
 		return Release{}, Entry{}, ErrStale
@@ -224,12 +226,12 @@ func (m ReleaseMove) Apply(present Release, revision int64) (Release, Entry, err
 	return present, present.entry(m.Authorship, revision), nil
 }
 
-// entry returns the entry of what has happened to the release last.
+// entry returns the entry for the last step of the release.
 func (r Release) entry(by Authorship, revision int64) Entry {
 	return Entry{Revision: revision, Authorship: Authorship{By: by.By, At: toSecond(by.At)}, Layer: r.HistoryName(), Action: Moved, Step: r.Step()}
 }
 
-// NewRelease is what makes a batch a release.
+// A NewRelease has what makes a batch a release.
 type NewRelease struct {
 	Plan release.Plan
 	Authorship
@@ -242,7 +244,7 @@ func (n NewRelease) begin(revision int64, layers []LayerName) *Release {
 		Plan: n.Plan, Progress: release.Begin(n.Plan, began)}
 }
 
-// begunAt returns the ID of the release that has made layers what they are.
+// begunAt returns the ID of the release that has set the layers.
 func begunAt(layers []Layer) (id int64) {
 	for _, layer := range layers {
 		id = max(id, layer.Revision)
@@ -250,14 +252,15 @@ func begunAt(layers []Layer) (id int64) {
 	return id + 1
 }
 
-// A Waiting says which revision a change leaves to devices that the active release has not admitted.
+// A Waiting says which revision a change gives to devices that the active release has not admitted.
 type Waiting struct {
-	Begins bool // the change is one of a release that begins: that of before
-	Amid   bool // it comes amid a release: the one below that of the change
+	Begins bool // the change belongs to a release that begins: the revision before it
+	Amid   bool // the change is made during a release: the revision below that of the change
 }
 
-// Of returns the last revision that concerns such devices after a change that draws a revision; nil if there is no release. It is
-// for a selector that had none before; else, if Begins, it is the last one before, or as it is if the release has changed it already.
+// Of returns the last revision that concerns such devices after a change with a revision; nil without a release. It is
+// for a selector that had none before. For another selector, if Begins is true, it is the last revision before, or
+// stays if the release has changed the selector already.
 func (w Waiting) Of(revision int64) *int64 {
 	switch {
 	case w.Begins:

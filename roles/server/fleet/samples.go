@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Samples are taken each minute. They are kept for a day, and one of each quarter of an hour for a week.
+// Samples are taken each minute. Those of the last day are stored, and one of each quarter of an hour for a week.
 const (
 	SampleStep   = time.Minute
 	fineSamples  = 24 * time.Hour
@@ -19,20 +19,20 @@ const (
 // A Sample is the number of devices in each state at a time.
 type Sample struct {
 	At     time.Time
-	States map[State]int // without states of no device
-	Silent int           // in whatever state
+	States map[State]int // without states that no device has
+	Silent int           // in any state
 }
 
-// A StoredSample is a Sample as stores have it.
+// A StoredSample is a Sample in the form of stores.
 type StoredSample struct {
 	At   time.Time
 	Text string // a JSON object: name of a state, or "silent" -> number of devices
 }
 
 type samples interface {
-	// Sample stores a sample in the place of one of the same time, and drops others. A crash may lose it.
+	// Sample stores a sample, replaces one of the same time, and deletes others. A crash may lose the sample.
 	Sample(ctx context.Context, sample StoredSample, thin []Thinning) error
-	// Samples returns the samples from a time on, the oldest first.
+	// Samples returns the samples since a time, the oldest first.
 	Samples(ctx context.Context, since time.Time) ([]StoredSample, error)
 }
 
@@ -62,7 +62,7 @@ func (f *Fleet) Sample(ctx context.Context) error {
 	})
 }
 
-// Samples returns the samples from a time on, the oldest first.
+// Samples returns the samples since a time, the oldest first.
 func (f *Fleet) Samples(ctx context.Context, since time.Time) ([]Sample, error) {
 	stored, err := f.store.Samples(ctx, since)
 	if err != nil {
@@ -100,8 +100,8 @@ func (f *Fleet) sampleNowAndThen(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil && !errors.Is(err, ErrOutage) && !failing { // of an outage the store tells
-			f.options.Log.Error("cannot keep the number of devices in each state; trying again", "error", err)
+		if err != nil && !errors.Is(err, ErrOutage) && !failing { // the store logs an outage
+			f.options.Log.Error("cannot store the number of devices in each state; trying again", "error", err)
 		}
 		failing = err != nil
 	}

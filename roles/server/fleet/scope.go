@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// A Scope limits whoever makes a change to the devices that have all of its labels, and to what concerns no others. The empty
-// scope is no limit. The check of a change is a part of the write, in the same transaction, so that a label that changes in
-// between does not get around it.
+// A Scope limits the author of a change to the devices with all of its labels, and to changes that concern no others.
+// The empty scope is no limit. The check of a change is in the transaction of the write, so that a concurrent change of
+// a label cannot evade it.
 type Scope map[string]string
 
 // ErrScope is the kind of a *ScopeError.
 var ErrScope = errors.New("that is out of the scope")
 
-// A ScopeError is the reason why a change is out of a scope, with what would permit it. Without a scope it is the reason why somebody
+// A ScopeError says why a change is out of a scope, and what would permit it. With the empty scope it says why somebody
 // who may only read may not plan the change.
 type ScopeError struct {
 	Scope Scope
@@ -33,8 +33,7 @@ func (e *ScopeError) Error() string {
 // Is makes it an ErrScope.
 func (e *ScopeError) Is(target error) bool { return target == ErrScope }
 
-// Check returns what is wrong with a scope: the first name that is not as it must be, and why. A device must not be able to
-// choose such a label.
+// Check returns the first invalid name of a scope, and its error. A device must not be able to set such a label.
 func (s Scope) Check() (name string, err error) { return Labels(s).CheckGiven() }
 
 // String returns the scope as a selector.
@@ -60,8 +59,8 @@ func (s Scope) Device(labels Labels) error {
 	return nil
 }
 
-// Labels returns a *ScopeError if the labels of a device may not become others. A device comes into the scope, or leaves it, by
-// no change that is made in the scope.
+// Labels returns a *ScopeError if a device's labels must not change from before to after: no change within the scope
+// may move a device into the scope or out of it.
 func (s Scope) Labels(before, after Labels) error {
 	if err := s.Device(before); err != nil {
 		return err
@@ -72,8 +71,8 @@ func (s Scope) Labels(before, after Labels) error {
 	return nil
 }
 
-// Selector returns a *ScopeError if a selector may choose devices that are not in the scope. It has to have a term name=value for
-// each label of the scope.
+// Selector returns a *ScopeError if a selector may choose devices that are not in the scope. It must have a term
+// name=value for each label of the scope.
 func (s Scope) Selector(selector Selector) error {
 	for _, name := range slices.Sorted(maps.Keys(s)) {
 		if !selector.Requires(name, s[name]) {
@@ -83,8 +82,8 @@ func (s Scope) Selector(selector Selector) error {
 	return nil
 }
 
-// layer returns a *ScopeError if a change of a layer is out of the scope. Before is the layer as it is, of revision 0 for none.
-// It does not check the device of a layer.
+// layer returns a *ScopeError if a change of a layer is out of the scope. before is the present layer; with revision 0
+// for none. It does not check the device of a device's layer.
 func (s Scope) layer(before Layer, change Change) error {
 	if len(s) == 0 {
 		return nil

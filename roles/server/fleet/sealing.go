@@ -12,18 +12,18 @@ import (
 	"aspects-poc/roles/server/fleet/seal"
 )
 
-// A sealState is what a store says of its seals (Store.Sealing), in JSON.
+// A sealState is the state of a store's seals (Store.Sealing), in JSON.
 type sealState struct {
 	Keys   []string `json:"keys"`   // IDs of the keys that may have sealed what is in the store
 	Schema string   `json:"schema"` // digest of the confdb-schema whose secrets are all sealed; "" before the first time
 }
 
 func (s sealState) String() string {
-	text, _ := json.Marshal(s) // texts
+	text, _ := json.Marshal(s) // texts always encode
 	return string(text)
 }
 
-// readSealState returns the text of a store too; "" if nothing is sealed.
+// readSealState returns the state of a store, and its text; "" if nothing is sealed.
 func readSealState(ctx context.Context, store Store) (state sealState, text string, err error) {
 	text, err = store.Sealing(ctx)
 	if err == nil && text != "" {
@@ -34,8 +34,8 @@ func readSealState(ctx context.Context, store Store) (state sealState, text stri
 	return state, text, err
 }
 
-// Keys returns the keys of a store by a function as of Options. It returns seal.ErrOtherKey if the secrets in the store are sealed
-// with a key that is missing.
+// Keys returns the keys of a store by a function as in Options. It returns seal.ErrOtherKey if the secrets in the store
+// are sealed with a missing key.
 func Keys(ctx context.Context, store Store, keys func(fresh bool) (*seal.Ring, error)) (*seal.Ring, error) {
 	state, _, err := readSealState(ctx, store)
 	if err != nil {
@@ -60,9 +60,9 @@ func (s sealState) ring(keys func(fresh bool) (*seal.Ring, error)) (*seal.Ring, 
 	return ring, nil
 }
 
-// openSeals returns what seals and opens the secrets of a store; nil if it has none and gets none. Plain secrets in the store
-// are sealed first, and all of them if always is true, or if the first key is a new one. If lost is not nil, what no key opens
-// is left out.
+// openSeals returns the seals of a store; nil for a store that has no secrets and gets none. It first seals plain
+// secrets in the store, and all secrets if always is true or the first key is new. If lost is not nil, secrets that no
+// key opens are left out.
 func openSeals(
 	ctx context.Context, store Store, names names, options Options, always bool, lost func(place string),
 ) (*seals, int, error) {
@@ -93,7 +93,7 @@ func openSeals(
 		}
 		changed, err := s.renewAll(ctx, store, text, present, want)
 		if errors.Is(err, ErrStale) {
-			continue // another server was at it
+			continue // another server has changed the state
 		}
 		if err == nil && changed > 0 {
 			options.Log.Info("sealed the secrets in the database", "changed", changed, "key", s.ring.ID())
@@ -102,8 +102,8 @@ func openSeals(
 	}
 }
 
-// renewAll seals all secrets with the first key. The store says before that this key may be in use, and afterwards that it
-// alone is: after a crash in between, all keys are still asked for, and the next time it is done again.
+// renewAll seals all secrets with the first key. Before that it stores that this key may be in use, and afterwards that
+// only this key is. After a crash in between all keys are still needed, and the next start repeats the renewal.
 func (s *seals) renewAll(ctx context.Context, store Store, text string, present, want sealState) (int, error) {
 	between := sealState{Keys: slices.Clone(present.Keys), Schema: present.Schema}
 	if !slices.Contains(between.Keys, s.ring.ID()) {
@@ -123,9 +123,10 @@ func (s *seals) renewAll(ctx context.Context, store Store, text string, present,
 	return changed, store.SetSealing(ctx, between.String(), want.String())
 }
 
-// Seal seals all secrets of a store with the first of the keys, whatever sealed them before, and returns the number of layers,
-// entries of the history and reports that this changed. No other key is needed for the store afterwards. If lost is nil, all
-// secrets have to open; else what no key opens is removed, and lost is told of each by its layer or report, and its path.
+// Seal seals all secrets of a store with the first key, whatever key sealed them before. It returns the number of
+// changed layers, entries of the history and reports. Afterwards the store needs no other key. If lost is nil, all
+// secrets must open. Otherwise the secrets that no key opens are removed, and lost is called with the layer or report
+// of each, and its path.
 func Seal(ctx context.Context, store Store, options Options, lost func(place string)) (changed int, err error) {
 	options.complete()
 	names, err := readNames(options.Schema)

@@ -13,9 +13,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// In a store a secret of a layer or a report is an object with the members sealedMember, which is the sealed value, and
-// digestMember, which in a layer is the kept digest (see domain). A secret text beside a configuration, such as the reason of a
-// device, begins with sealedPrefix. The history has no secrets: in their place it has markers, which keep the ID of the
+// In a store a secret of a layer or a report is an object with two members: sealedMember is the sealed value, and
+// digestMember is the kept digest for a layer (see domain). A secret text beside a configuration, such as the reason of
+// a device, begins with sealedPrefix. The history has no secrets but markers in their places, with the ID of the
 // digest's key in keyMember.
 const (
 	sealedMember = "$sealed"
@@ -26,16 +26,17 @@ const (
 	setMark = "set" // the value of secretMember in the marker of a value
 )
 
-// seals seal and open the secrets in a store. The place of a secret is its owner, which is a layer or a device's report,
-// and its path there, without indexes: elements of a list move. A nil *seals seals and opens nothing.
+// seals seal and open the secrets in a store. The place of a secret is its owner, which is a layer or a device's
+// report, and its path there without indexes, because elements of a list move. A nil *seals changes nothing.
 type seals struct {
 	ring    *seal.Ring
 	names   names
 	secrets *secrets
-	// foreign takes what cannot be opened for a device's own text: nothing was ever sealed in this store.
+	// foreign means that nothing was ever sealed in this store, so that a text which cannot be opened is a device's
+	// own.
 	foreign bool
-	lost    func(place string) // nil, or is told of what cannot be opened, and is left out
-	digests map[string]string  // in a renewal with several keys: from any digest of a layer's secret to the present one
+	lost    func(place string) // if not nil, called for each secret that cannot be opened and is left out
+	digests map[string]string  // in a renewal with several keys: any digest of a layer's secret -> the present one
 }
 
 func ofLayer(name LayerName) string { return "layer " + string(name) }
@@ -46,16 +47,16 @@ const reportPlace = "report "
 
 func ofReport(id uuid.UUID) string { return reportPlace + id.String() }
 
-// A pending is a value in a tree that has yet to be sealed, or an object that is ready.
+// A pending is a value in a tree that is not sealed yet, or an object that is ready.
 type pending struct{ value, ready any }
 
-// plainText returns a value as it is sealed and digested.
+// plainText returns the text of a value that is sealed and digested.
 func plainText(value any) []byte {
-	text, _ := json.Marshal(value) // JSON shapes
+	text, _ := json.Marshal(value) // JSON shapes always encode
 	return text
 }
 
-// walk replaces the values in a tree for which replace returns true. It looks into no value that it has replaced.
+// walk replaces the values in a tree for which replace returns true. It does not enter values that it has replaced.
 func walk(value any, place string, replace func(value any, place string) (any, bool, error)) (any, error) {
 	if next, replaced, err := replace(value, place); replaced || err != nil {
 		return next, err
@@ -87,7 +88,7 @@ func walk(value any, place string, replace func(value any, place string) (any, b
 	return value, nil
 }
 
-// gone takes the place of a value that walk is to leave out.
+// gone is the replacement for a value that walk must leave out.
 var gone any = new(pending)
 
 func (c Config) has(member string) bool { return strings.Contains(c.text, `"`+member+`":`) }
@@ -112,7 +113,7 @@ func isSealed(value any) (map[string]any, bool) {
 	return object, is
 }
 
-// isMarker returns the marker of a secret, as the history has it: with a key in a store, and else without.
+// isMarker returns the marker of a secret, as the history has it: with a key in a store, and otherwise without.
 func isMarker(value any) (marker map[string]any, key string, is bool) {
 	marker, _ = value.(map[string]any)
 	_, isText := marker[digestMember].(string)
@@ -121,7 +122,7 @@ func isMarker(value any) (marker map[string]any, key string, is bool) {
 	return marker, key, is
 }
 
-// Marked returns a configuration of a store with markers in the place of sealed values, as the history keeps it.
+// Marked returns a store's configuration with markers in the places of sealed values, for the history.
 func (c Config) Marked() Config {
 	if !c.has(sealedMember) {
 		return c
@@ -135,12 +136,12 @@ func (c Config) Marked() Config {
 		return map[string]any{secretMember: setMark, digestMember: object[digestMember], keyMember: seal.KeyOf(sealed)}, true, nil
 	})
 	if err != nil {
-		return c // whoever reads it says so
+		return c // the reader reports the fault
 	}
 	return marked
 }
 
-// open returns a configuration of a store with its values.
+// open returns a store's configuration with its values opened.
 func (s *seals) open(owner string, config Config) (Config, error) {
 	if s == nil || !config.has(sealedMember) {
 		return config, nil
@@ -168,7 +169,7 @@ func (s *seals) openValue(object map[string]any, place string) (any, error) {
 	return value, err
 }
 
-// sealLayer is seal for a layer, in which references stay.
+// sealLayer is seal for a layer. It does not change references.
 func (s *seals) sealLayer(name LayerName, config Config) (Config, error) {
 	if s == nil {
 		return config, nil
@@ -179,7 +180,7 @@ func (s *seals) sealLayer(name LayerName, config Config) (Config, error) {
 	})
 }
 
-// sealSecret returns the value of a named secret as a store keeps it, whatever it was sealed with before.
+// sealSecret returns the value of a named secret in its sealed form, with the present key.
 func (s *seals) sealSecret(name string, config Config) (Config, error) {
 	if s == nil {
 		return config, nil
@@ -202,11 +203,11 @@ func (s *seals) sealSecret(name string, config Config) (Config, error) {
 			return Config{}, err
 		}
 	}
-	return configOf(map[string]any{valueMember: s.settle(&pending{value: value}, place)})
+	return configOf(map[string]any{valueMember: s.sealPending(&pending{value: value}, place)})
 }
 
-// seal returns a configuration as a store keeps it. Objects that look like sealed values are sealed, too: a device may
-// report anything.
+// seal returns a configuration in its sealed form. It also seals objects that look like sealed values, because a device
+// may report anything.
 func (s *seals) seal(owner string, config Config) (Config, error) {
 	if s == nil {
 		return config, nil
@@ -217,7 +218,7 @@ func (s *seals) seal(owner string, config Config) (Config, error) {
 	})
 }
 
-// sealAfter seals the secrets of a configuration after prepare has gone through it.
+// sealAfter calls prepare for a configuration, and then seals its secrets.
 func (s *seals) sealAfter(owner string, config Config, prepare func(value any, place string) (any, bool, error)) (Config, error) {
 	hasSecrets := slices.ContainsFunc(s.secrets.views, config.has)
 	if !hasSecrets && !config.has(sealedMember) && !config.has(secretMember) {
@@ -235,14 +236,14 @@ func (s *seals) sealAfter(owner string, config Config, prepare func(value any, p
 		if done, is := value.(*pending); is {
 			return done
 		}
-		return &pending{value: settled(value)}
+		return &pending{value: sealAll(value)}
 	})
 	sealed, err := walk(tree, owner, func(value any, place string) (any, bool, error) {
 		done, is := value.(*pending)
 		if !is {
 			return nil, false, nil
 		}
-		return s.settle(done, place), true, nil
+		return s.sealPending(done, place), true, nil
 	})
 	if err != nil {
 		return Config{}, err
@@ -250,8 +251,8 @@ func (s *seals) sealAfter(owner string, config Config, prepare func(value any, p
 	return configOf(sealed.(map[string]any))
 }
 
-// settled returns a value with what is pending in it.
-func settled(value any) any {
+// sealAll returns a value in which all pending values are sealed.
+func sealAll(value any) any {
 	value, _ = walk(value, "", func(value any, _ string) (any, bool, error) { // replace returns no error
 		inner, is := value.(*pending)
 		if !is {
@@ -265,7 +266,7 @@ func settled(value any) any {
 	return value
 }
 
-func (s *seals) settle(value *pending, place string) any {
+func (s *seals) sealPending(value *pending, place string) any {
 	if value.ready != nil {
 		return value.ready
 	}
@@ -276,14 +277,14 @@ func (s *seals) settle(value *pending, place string) any {
 		}
 	}
 	sealed := map[string]any{sealedMember: s.ring.Seal(place, text)}
-	if !strings.HasPrefix(place, reportPlace) { // of a guess in a report, a reader of the database could compare it
+	if !strings.HasPrefix(place, reportPlace) { // a reader of the database could compare the digest of a guess in a report
 		sealed[digestMember] = s.ring.Digest(text)
 	}
 	return sealed
 }
 
-// A text is one of a report beside its configuration that may have a secret. The hash of a target with a secret is one of
-// them: a short secret could be found by trial.
+// A text is a text of a report, beside its configuration, that may have a secret. The hash of a target with a secret is
+// one, because a short secret could be found by trial.
 type text struct {
 	what string
 	of   *string
@@ -297,7 +298,7 @@ func (s *seals) sealText(id uuid.UUID, text text) {
 	*text.of = sealedPrefix + s.ring.Seal(ofReport(id)+" "+text.what, []byte(*text.of))
 }
 
-// openText returns whether the text was sealed.
+// openText opens a text, and reports whether it was sealed.
 func (s *seals) openText(id uuid.UUID, text text) (bool, error) {
 	sealed, is := strings.CutPrefix(*text.of, sealedPrefix)
 	if !is {
@@ -359,7 +360,7 @@ func (s *seals) openEntry(config Config) (Config, error) {
 	})
 }
 
-// renew seals the secrets of a holding with the first key, whatever sealed them, and those that are not sealed yet.
+// renew seals the secrets of a holding with the first key, whether or not they are sealed.
 func (s *seals) renew(of Holding) (err error) {
 	switch {
 	case of.Layer != nil:
@@ -369,7 +370,7 @@ func (s *seals) renew(of Holding) (err error) {
 	case of.Entry != nil:
 		for _, config := range []*Config{of.Entry.Before, of.Entry.After} {
 			if config != nil && err == nil {
-				if of.Entry.Layer.IsSecret() && !config.has(secretMember) { // from before anything was sealed
+				if of.Entry.Layer.IsSecret() && !config.has(secretMember) { // from the time before seals
 					*config, err = s.sealSecret("", *config)
 				} else {
 					*config, err = s.renewConfig(ofLayer(of.Entry.Layer), *config, true)
@@ -392,7 +393,8 @@ func (s *seals) renew(of Holding) (err error) {
 	return err
 }
 
-// renewConfig renews a configuration. If it is ours, of a layer or the history, references and markers stay.
+// renewConfig seals the secrets of a configuration with the first key. In a configuration of a layer or the history
+// (ours), references and markers stay.
 func (s *seals) renewConfig(owner string, config Config, ours bool) (Config, error) {
 	return s.sealAfter(owner, s.names.short(config), func(value any, place string) (any, bool, error) {
 		if object, is := isSealed(value); is {
@@ -423,8 +425,8 @@ func (s *seals) renewConfig(owner string, config Config, ours bool) (Config, err
 	})
 }
 
-// digestAgain returns the digest by the present key for one by a former key. Of a value that is gone it is a digest of the
-// former digest: what was equal stays equal.
+// digestAgain returns the digest with the present key for one with a former key. If the value is gone, it is a digest
+// of the former digest, so that equal digests stay equal.
 func (s *seals) digestAgain(former string) string {
 	if digest, known := s.digests[former]; known {
 		return digest

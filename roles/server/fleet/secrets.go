@@ -17,20 +17,20 @@ import (
 	"github.com/google/uuid"
 )
 
-// secrets are the values that the confdb-schema marks as secret. Operators never see them: the exported methods of Fleet
-// return a marker in the place of each, {"$secret":"set","digest":"…"}. Only Poll returns the values. The zero value, without
-// a confdb-schema, knows no secrets.
+// secrets knows which values are secret by the confdb-schema. Operators never see them: the exported methods of Fleet
+// return a marker in the place of each, {"$secret":"set","digest":"…"}. Only Poll returns the values. The zero value,
+// without a confdb-schema, knows no secrets.
 type secrets struct {
 	names names
 	of    *plan.Names
-	views []string   // those with secrets
+	views []string   // the views with secrets
 	ring  *seal.Ring // for digests
 }
 
-// secretMember is the member of a marker that no value of a confdb can have.
+// secretMember is the member that makes an object a marker. No confdb value can have it.
 const secretMember = layers.SecretMember
 
-// newSecrets takes the keys of seals, or a random one for nil.
+// newSecrets returns the secrets of a schema. It uses the keys of seals, or a random key for nil.
 func newSecrets(names names, seals *seals) *secrets {
 	s := &secrets{names: names, of: names.of}
 	if seals != nil {
@@ -44,11 +44,12 @@ func newSecrets(names names, seals *seals) *secrets {
 	return s
 }
 
-// IsSecret reports whether a value is the marker of a secret, or a reference to one. Such an object is a value for comparisons, like a list.
+// IsSecret reports whether a value is the marker of a secret, or a reference to one. Comparisons treat such an object
+// as a single value, like a list.
 func IsSecret(value any) bool { return layers.IsSecret(value) }
 
-// SameSecret reports whether two values are shown secrets of one value: the marker of a device's secret and the reference of its
-// target may be.
+// SameSecret reports whether two shown secrets stand for the same value, such as the marker in a device's report and
+// the reference in its target.
 func SameSecret(a, b any) bool {
 	one, _ := a.(map[string]any)
 	other, _ := b.(map[string]any)
@@ -56,8 +57,8 @@ func SameSecret(a, b any) bool {
 	return is && IsSecret(a) && IsSecret(b) && other[digestMember] == digest
 }
 
-// each calls hide for every secret of a configuration, and returns a copy with what hide returns. The configuration has the
-// views' short names.
+// each calls hide for every secret of a configuration, and returns a copy with the results of hide. The configuration
+// must have the short names of views.
 func (s *secrets) each(tree map[string]any, hide func(view, request string, value any) any) map[string]any {
 	shown := make(map[string]any, len(tree))
 	for view, document := range tree {
@@ -69,7 +70,7 @@ func (s *secrets) each(tree map[string]any, hide func(view, request string, valu
 	return shown
 }
 
-// marker returns the marker of a secret of a domain, at a place as of each.
+// marker returns the marker of a secret in a domain, at a place as in each.
 func (s *secrets) marker(in domain, view, request string, value any) map[string]any {
 	return markerOf(s.show(in, placeKey(view, request), s.digestOf(value)))
 }
@@ -78,12 +79,12 @@ func markerOf(digest string) map[string]any {
 	return map[string]any{secretMember: setMark, digestMember: digest}
 }
 
-// reported shows what a device reported: all that stands in the place of a secret is one.
+// reported returns the showing of a device's report. Every value in the place of a secret is a secret.
 func (s *secrets) reported(id uuid.UUID) showing {
 	return func(view, request string, value any) any { return s.marker(ofDevice(id), view, request, value) }
 }
 
-// layered shows a layer or the history of one. References stay, and the history has markers with kept digests.
+// layered returns the showing of a layer or its history. References stay. The history has markers with kept digests.
 func (s *secrets) layered(name LayerName) showing {
 	return func(view, request string, value any) any {
 		if _, is := asReference(value); is {
@@ -96,7 +97,7 @@ func (s *secrets) layered(name LayerName) showing {
 	}
 }
 
-// targeted shows the target of a device after conceal.
+// targeted returns the showing of a device's target after conceal.
 func (s *secrets) targeted(id uuid.UUID) showing {
 	return func(view, request string, value any) any {
 		object, _ := value.(map[string]any)
@@ -111,7 +112,7 @@ func (s *secrets) targeted(id uuid.UUID) showing {
 	}
 }
 
-// A showing returns what operators see of a secret, at a place as of each.
+// A showing returns what operators see of a secret, at a place as in each.
 type showing func(view, request string, value any) any
 
 // shown returns a configuration as operators see it.
@@ -168,7 +169,7 @@ func (s *secrets) entry(entry Entry) (Entry, error) {
 	return entry, nil
 }
 
-// value returns the value of a named secret, of the history, with a marker in its place.
+// value returns an entry's value of a named secret with a marker in its place.
 func (s *secrets) value(name string, tree map[string]any) map[string]any {
 	if value, there := tree[valueMember]; there {
 		digest, is := keptDigest(value)
@@ -180,8 +181,8 @@ func (s *secrets) value(name string, tree map[string]any) map[string]any {
 	return tree
 }
 
-// conceal returns a composition with markers, which have kept digests: it is made once for all its devices. Its layers are as
-// operators see them, and so is its hash, which nobody can find from what they see.
+// conceal returns a composition with markers that have kept digests. It is made once for all devices of the
+// composition. Its layers are as operators see them. So is its hash, which nobody can compute from what operators see.
 func (c *composition) conceal(s *secrets) (*composition, error) {
 	c.concealing.Lock()
 	defer c.concealing.Unlock()
@@ -209,7 +210,7 @@ func (c *composition) conceal(s *secrets) (*composition, error) {
 	if shown.layers, err = s.layers(c.layers); err != nil {
 		return nil, err
 	}
-	if !shown.config.Equal(c.config) { // the hash of a short secret could be found by trial
+	if !shown.config.Equal(c.config) { // a short secret could be found by trial in the hash
 		if shown.hash, err = serverapi.HashJSON([]byte(shown.config.String())); err != nil {
 			return nil, err
 		}
@@ -218,7 +219,7 @@ func (c *composition) conceal(s *secrets) (*composition, error) {
 	return shown, nil
 }
 
-// view returns a view of a device without its target's configuration, and without reasons that may quote a secret.
+// view returns a view of a device without the configuration of its target, and without reasons that may quote a secret.
 func (s *secrets) view(view View) (View, error) {
 	plain := view.Target
 	shown, err := plain.composition.conceal(s)
@@ -234,7 +235,7 @@ func (s *secrets) view(view View) (View, error) {
 	return view, nil
 }
 
-// configs adds to a view what the device should have, and shows what it reported.
+// configs adds the configuration of the target to a view, and replaces the reported one by what operators see.
 func (s *secrets) configs(view View) (_ View, err error) {
 	if view.Config, err = s.shown(view.Config, s.reported(view.ID)); err != nil {
 		return View{}, err
@@ -244,7 +245,7 @@ func (s *secrets) configs(view View) (_ View, err error) {
 	return view, err
 }
 
-// on returns the configuration of a concealed composition as operators see it on a device.
+// on returns a concealed composition's configuration as operators see it for a device.
 func (c *composition) on(s *secrets, id uuid.UUID) (Config, map[string]any, error) {
 	config, err := s.shown(c.config, s.targeted(id))
 	if err != nil {
@@ -254,8 +255,8 @@ func (c *composition) on(s *secrets, id uuid.UUID) (Config, map[string]any, erro
 	return config, tree, err
 }
 
-// running returns the hash of what a device runs as operators see it: that of its target, or a keyed digest, because the
-// target of an earlier revision may have had a secret.
+// running returns the hash of what a device runs as operators see it: the hash of its target, or a keyed digest,
+// because the target of an earlier revision may have had a secret.
 func (s *secrets) running(id uuid.UUID, hash, target, shown string) string {
 	switch {
 	case hash == target:
@@ -289,7 +290,7 @@ func (s *secrets) places(tree map[string]any) []string {
 	return places
 }
 
-// cutAt cuts a path at the secret that it leads into.
+// cutAt cuts a path at the secret into which it leads.
 func cutAt(places []string, path string) string {
 	for _, place := range places {
 		if rest, inside := strings.CutPrefix(path, place); inside && (rest == "" || rest[0] == '.' || rest[0] == '[') {
@@ -299,7 +300,7 @@ func cutAt(places []string, path string) string {
 	return path
 }
 
-// harmless are reasons of an engine that quote nothing, as a whole.
+// harmless matches whole reasons of an engine that quote nothing.
 var harmless = regexp.MustCompile(`^(expected ` + typeNames + ` type but value was (null|bool|number|string|object|array)|` +
 	`cannot accept null value for "` + typeNames + `" type|no matching rule)$`)
 
@@ -315,9 +316,9 @@ func (s *secrets) quoted(text string, tree map[string]any) bool {
 	return found
 }
 
-// leads reports whether a path leads to a secret, or into what has one, as a path in a target or as a storage path. A rule
-// decides that matches the beginning of the path. known is false if the confdb-schema has no such view and no such storage: what
-// stands there can be anything.
+// leads reports whether a path leads to a secret, or into a value with one. The path may be a path in a target or a
+// storage path. A rule counts that matches the beginning of the path. known is false if the confdb-schema has no such
+// view and no such storage, so that the value may be anything.
 func (s *secrets) leads(path string) (leads, known bool) {
 	if s.of == nil || path == "" {
 		return false, true
@@ -333,11 +334,11 @@ func (s *secrets) leads(path string) (leads, known bool) {
 	return leads || stored && s.of.SecretStorage(path), stored || slices.Contains(s.of.Views(), view)
 }
 
-// leftOut is stored and shown in the place of a reason that may quote a secret.
+// leftOut replaces a reason that may quote a secret, in the store and in answers.
 const leftOut = "the reason may quote a secret and is left out"
 
-// attempted returns what became of an attempt without a reason that quotes a secret of the present target. Take has decided
-// about reports already; those that an earlier version stored have only this.
+// attempted returns an attempt without a reason that quotes a secret of the present target. Take has already removed
+// such reasons from reports, except from those that an earlier version has stored.
 func (s *secrets) attempted(attempt Attempted, target map[string]any) Attempted {
 	if attempt.Reason == "" || len(s.views) == 0 {
 		return attempt
@@ -349,7 +350,7 @@ func (s *secrets) attempted(attempt Attempted, target map[string]any) Attempted 
 	return attempt
 }
 
-// refusal returns the error of a target without what may be quoted of its secrets.
+// refusal returns the error of a target without quotations of its secrets.
 func (s *secrets) refusal(err error, target map[string]any) error {
 	refused, ok := err.(*TargetError)
 	if !ok || len(s.views) == 0 {
@@ -380,9 +381,10 @@ var inList = regexp.MustCompile(`\[\d*\]`)
 // marked reports whether a configuration may have markers.
 func (s *secrets) marked(config Config) bool { return config.has(secretMember) }
 
-// reveal replaces the markers in a configuration by the present values of the layer that they stand for. A marker has to
-// stand where its secret stands, or elsewhere in the same list. kept tells whether there are some, and missing are the paths of
-// the others, sorted. References stay; the error is a *TargetError if the confdb-schema has no secret in the place of one.
+// reveal replaces the markers in a configuration by the layer's present values. A marker must be at the place of its
+// secret, or elsewhere in the same list. kept reports whether there are such markers; missing has the sorted paths of
+// the other markers. References stay. The error is a *TargetError for a reference at a place without a secret in the
+// confdb-schema.
 func (s *secrets) reveal(name LayerName, config, present Config) (_ Config, kept bool, missing []string, err error) {
 	layer, err := present.Tree()
 	if err != nil {
@@ -419,14 +421,14 @@ func (s *secrets) reveal(name LayerName, config, present Config) (_ Config, kept
 	return revealed, r.kept, r.missing, err
 }
 
-// placeKey is the same for all elements of a list.
+// placeKey returns the same text for all elements of a list.
 func placeKey(view, request string) string {
 	return view + "\x00" + inList.ReplaceAllString(request, "[]") + "\x00"
 }
 
 type revealer struct {
-	known     map[string]any  // secrets by their places and digests
-	places    map[string]bool // of references
+	known     map[string]any  // secrets by place and digest
+	places    map[string]bool // places of references
 	kept      bool
 	missing   []string
 	misplaced error

@@ -9,14 +9,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// mostSightings is the limit of sightings that are not written yet. Far fewer arrive between two flushes.
+// mostSightings is the largest number of unwritten sightings. Far fewer arrive between two flushes.
 const mostSightings = 1 << 18
 
-// sightings collects, in memory, when devices were seen and their statistics, until flush writes them. A later sighting
-// replaces an earlier one, so neither the time of the write nor the server that writes matters. The zero value is ready for
-// use.
+// sightings collects in memory when devices were seen, with their statistics, until flush writes them. A later sighting
+// replaces an earlier one, so neither the time of the write nor the server that writes matters. The zero value is ready
+// for use.
 type sightings struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	of      map[uuid.UUID]sighting
 	leaving map[uuid.UUID]sighting // the sightings that flush is writing
 	early   chan struct{}          // asks for a flush before the next tick
@@ -25,12 +25,12 @@ type sightings struct {
 
 type sighting struct {
 	at    int64 // seconds since 1970
-	twins int64 // when two machines were noticed; 0: none
+	twins int64 // when two machines were detected; 0 means never
 	stats *Stats
 }
 
-// note adds a sighting. It returns false, and adds nothing, if there are too many.
-func (s *sightings) note(id uuid.UUID, at time.Time, stats *Stats) bool {
+// add adds a sighting. It returns false and adds nothing if there are too many.
+func (s *sightings) add(id uuid.UUID, at time.Time, stats *Stats) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, there := s.of[id]
@@ -54,10 +54,10 @@ func (s *sightings) note(id uuid.UUID, at time.Time, stats *Stats) bool {
 	return true
 }
 
-// noteTwins adds a sighting of two machines. It adds nothing if there are too many sightings; the machines will be noticed
-// again.
-func (s *sightings) noteTwins(id uuid.UUID, at time.Time) {
-	if !s.note(id, at, nil) {
+// addTwins adds a sighting of two machines. If there are too many sightings it adds nothing, and the machines will be
+// detected again.
+func (s *sightings) addTwins(id uuid.UUID, at time.Time) {
+	if !s.add(id, at, nil) {
 		return
 	}
 	s.mu.Lock()
@@ -75,7 +75,7 @@ func (s *sightings) wake() chan struct{} {
 	return s.early
 }
 
-// complete adds the sightings of a device that are not written yet.
+// complete sets in a device the values of its unwritten sightings.
 func (s *sightings) complete(device *Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,9 +122,9 @@ func (f *Fleet) flush(ctx context.Context) error {
 	err := f.store.Observe(ctx, list)
 	if err != nil {
 		for id, seen := range taken {
-			s.note(id, instant(seen.at), seen.stats) // if there is no room, the device's next poll replaces it
+			s.add(id, instant(seen.at), seen.stats) // if there is no room, the device's next poll replaces it
 			if seen.twins > 0 {
-				s.noteTwins(id, instant(seen.twins))
+				s.addTwins(id, instant(seen.twins))
 			}
 		}
 	}
@@ -151,12 +151,12 @@ func (f *Fleet) flushNowAndThen(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, ErrOutage): // of which the store tells
+		case errors.Is(err, ErrOutage): // the store logs an outage
 			continue
 		case err != nil && !failing: // once, not each time
-			f.options.Log.Error("cannot keep when devices were last seen; trying again", "error", err)
+			f.options.Log.Error("cannot store when devices were last seen; trying again", "error", err)
 		case err == nil && failing:
-			f.options.Log.Info("when devices were last seen can be kept again")
+			f.options.Log.Info("the times at which devices were last seen are stored again")
 		}
 		failing = err != nil
 		f.parted(ctx)

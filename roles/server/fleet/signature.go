@@ -9,36 +9,36 @@ import (
 	"aspects-poc/roles/serverapi/signed"
 )
 
-// ErrNotSigned tells that no statement of an operator is stored.
+// ErrNotSigned means that no statement of an operator is stored.
 var ErrNotSigned = errors.New("nothing is signed in this fleet")
 
-// ErrBadSignature is the kind of the errors for a statement that cannot be taken.
+// ErrBadSignature is the kind of the errors for an invalid statement.
 var ErrBadSignature = errors.New("the statement cannot be taken")
 
 // A Signature is a statement of an operator on the targets of all devices.
 type Signature struct {
 	Number    int64
-	Statement string // the text that is signed
-	Signature string // of the text, as ssh-keygen -Y sign writes it
-	Manifest  string // what the statement is about; "" for earlier statements
-	Salts     Config // of the manifest's digests of secrets; none for earlier statements
-	Revision  int64  // under which it was stored
+	Statement string // the signed text
+	Signature string // the text's signature by ssh-keygen -Y sign
+	Manifest  string // the manifest of the statement; "" for earlier statements
+	Salts     Config // the salts of the manifest's digests of secrets; none for earlier statements
+	Revision  int64  // of the change that stored it
 	Authorship
 }
 
-// A SignatureChange adds a statement, or removes all.
+// A SignatureChange adds a statement, or removes all statements.
 type SignatureChange struct {
-	Signature // Revision has no meaning
+	Signature // its Revision is ignored
 	Signer    string
-	Before    int64 // the number of the last statement; 0 for none
+	Before    int64 // number of the last statement; 0 for none
 	Remove    bool
 }
 
-// SignatureName is the name under which the history has statements.
+// SignatureName is the name of statements in the history.
 const SignatureName LayerName = "signature"
 
-// Apply returns the signature after the change under a revision, and its entry in the history. Last is the number of the last
-// statement; 0 for none. Apply returns ErrStale if that is not the one that the change wants.
+// Apply returns the signature after the change with a revision, and the entry of the history. last is the number of the
+// last statement; 0 for none. Apply returns ErrStale if last differs from the change's Before.
 func (c SignatureChange) Apply(last, revision int64) (Signature, Entry, error) {
 	if last != c.Before || c.Remove && last == 0 {
 		return Signature{}, Entry{}, ErrStale
@@ -68,9 +68,10 @@ func (f *Fleet) Book() (*signed.Book, Signature, error) {
 	return targets.book, targets.signature, nil
 }
 
-// Sign stores a statement. It has to follow the last one, and one of the keys that the last one allows must have signed it. The
-// first one brings its keys, and so decides whose signatures count; rule is why the caller must not decide that, and nil if the
-// caller may. Errors: ErrBadSignature, ErrStale, and rule for a statement that changes the keys.
+// Sign stores a statement. It must follow the last one, and one of the keys that the last one allows must have signed
+// it. The first statement has its own keys, and thus decides whose signatures count. rule is the error for a caller who
+// may not decide that, and nil for one who may. Errors: ErrBadSignature, ErrStale, and rule for a statement that
+// changes the keys.
 func (f *Fleet) Sign(ctx context.Context, statement signed.Signed, manifest string, salts map[string]string, by string,
 	rule error,
 ) (*signed.Book, Signature, error) {
@@ -102,10 +103,11 @@ func (f *Fleet) Sign(ctx context.Context, statement signed.Signed, manifest stri
 	return book, stored, nil
 }
 
-// SaltsName stands in the place of a secret's name when the salts of a statement are sealed: they are as secret as the values.
+// SaltsName is used in the place of a secret's name when the salts of a statement are sealed. They are as secret as the
+// values.
 const SaltsName = "salts of the statement"
 
-// saltsOf returns salts as a secret is stored.
+// saltsOf returns salts in the form of a stored secret.
 func saltsOf(salts map[string]string) (Config, error) {
 	if len(salts) == 0 {
 		return Config{}, nil
@@ -117,7 +119,7 @@ func saltsOf(salts map[string]string) (Config, error) {
 	return configOf(map[string]any{valueMember: tree})
 }
 
-// salts returns what saltsOf was given.
+// salts returns the salts of a signature, the inverse of saltsOf.
 func (s Signature) salts() (map[string]string, error) {
 	tree, err := s.Salts.Tree()
 	if err != nil {
@@ -131,8 +133,8 @@ func (s Signature) salts() (map[string]string, error) {
 	return salts, nil
 }
 
-// Unsign removes all statements: the server then offers all targets. Devices that have keys of operators refuse those. It returns
-// ErrNotSigned if there is no statement.
+// Unsign removes all statements: the server then offers all targets. Devices with operators' keys refuse those. It
+// returns ErrNotSigned if there is no statement.
 func (f *Fleet) Unsign(ctx context.Context, by string) error {
 	book := f.targets.Load().book
 	if book == nil {
@@ -149,15 +151,15 @@ func (f *Fleet) Unsign(ctx context.Context, by string) error {
 
 // A Signing says whether an operator has signed a device's target.
 type Signing struct {
-	Needed bool // something is signed in this fleet
-	// Evidence is for the device; nil if its target is not signed. Then the server does not offer it.
+	Needed bool // the fleet has statements
+	// Evidence is the proof for the device; nil if its target is not signed. The server then does not offer the target.
 	Evidence *signed.Evidence
 	Number   int64
 	Signer   string
 	At       int64 // seconds since 1970, by the operator's clock
 }
 
-// sign completes a target of a device with what an operator has signed.
+// sign adds to a device's target the evidence of an operator's statement.
 func (s *snapshot) sign(device Device, target *Target) error {
 	if s.book == nil {
 		return nil
@@ -178,7 +180,7 @@ func (s *snapshot) sign(device Device, target *Target) error {
 	return nil
 }
 
-// signed returns the digest that an operator signs of a composition.
+// signed returns the digest of a composition that an operator signs.
 func (c *composition) signed(book *signed.Book) (digest string, places []signed.Place, err error) {
 	c.signing.Lock()
 	defer c.signing.Unlock()

@@ -15,16 +15,16 @@ import (
 // mostCompositions is the limit of compositions in a snapshot.
 const mostCompositions = 1024
 
-// A snapshot has the layers that concern more than one device, as of one moment, and the compositions made of them so far.
-// Only the compositions change.
+// A snapshot has the layers that concern more than one device, as of one moment, and the compositions that were made of
+// them. Only the compositions change.
 type snapshot struct {
 	Targets
 	named      namedSecrets
 	book       *signed.Book // the last statement of an operator; nil for none
-	signature  Signature    // of the book
-	generation uint32       // grows with each snapshot that differs from the one before
+	signature  Signature    // signature of the book
+	generation uint32       // grows with each snapshot that differs from the previous one
 	present    *stack
-	gate       *gate // nil: no release is active
+	gate       *gate // nil if no release is active
 }
 
 func newSnapshot(targets Targets) (*snapshot, error) {
@@ -40,7 +40,7 @@ func newSnapshot(targets Targets) (*snapshot, error) {
 	return s, err
 }
 
-// A stack is layers of many devices, and the compositions made of them.
+// A stack has the layers of many devices, and the compositions that were made of them.
 type stack struct {
 	tiers    []tier // in the order of merging
 	chooses  index  // of tiers
@@ -49,11 +49,11 @@ type stack struct {
 	named    namedSecrets
 
 	mu       sync.RWMutex            // guards composed
-	composed map[string]*composition // by the numbers of the tiers in it
+	composed map[string]*composition // by the numbers of their tiers
 }
 
-// newStack returns the stack of layers of labels, sorted by Priority and Name, above the layer of everyone. A damaged layer is an
-// error now, not only for the first device that it concerns.
+// newStack returns the stack of label layers, sorted by Priority and Name, above the layer of everyone. It returns an
+// error for a damaged layer at once, not only for the first device of that layer.
 func newStack(everyone Layer, labels []Layer, concerns []Concern, named namedSecrets) (*stack, error) {
 	l := &stack{concerns: concerns, named: named, composed: map[string]*composition{}}
 	if everyone.Revision > 0 {
@@ -73,10 +73,10 @@ func newStack(everyone Layer, labels []Layer, concerns []Concern, named namedSec
 	return l, nil
 }
 
-// An index finds selectors that may choose a device, without a look at all of them. The zero value has none.
+// An index finds the selectors that may choose a device, without evaluating all of them. The zero value is empty.
 type index struct {
-	by   map[[2]string][]int // the numbers of selectors, by a label that their devices have
-	rest []int               // of the other selectors
+	by   map[[2]string][]int // numbers of selectors, by a label that they require
+	rest []int               // numbers of the other selectors
 }
 
 func (x *index) add(number int, selector Selector) {
@@ -91,7 +91,7 @@ func (x *index) add(number int, selector Selector) {
 	x.by[[2]string{name, value}] = append(x.by[[2]string{name, value}], number)
 }
 
-// of returns the numbers of the selectors that may choose a device of these labels, in no order.
+// of returns the numbers of the selectors that may choose a device with these labels, in any order.
 func (x *index) of(labels Labels) []int {
 	found := slices.Clip(x.rest)
 	if len(x.by) > 0 {
@@ -108,21 +108,21 @@ func sortLayers(list []Layer) {
 	})
 }
 
-// follow makes s the successor of last. If both have the same layers and secrets, s takes over the generation and the compositions: then
-// the new revisions concern only single devices.
+// follow makes s the successor of last. If both have the same layers and secrets, s inherits the generation and the
+// compositions: the new revisions then concern only single devices.
 func (s *snapshot) follow(last *snapshot) {
 	if s.generation = last.generation; !s.equal(last) {
 		s.generation++
 		return
 	}
-	s.present.take(last.present)
+	s.present.inherit(last.present)
 	if s.gate != nil {
-		s.gate.before.take(last.gate.before)
+		s.gate.before.inherit(last.gate.before)
 	}
 }
 
-// take takes over the compositions of a stack with the same layers.
-func (l *stack) take(last *stack) {
+// inherit copies the compositions of a stack with the same layers.
+func (l *stack) inherit(last *stack) {
 	last.mu.RLock()
 	defer last.mu.RUnlock()
 	l.composed = maps.Clone(last.composed)
@@ -138,7 +138,8 @@ func (s *snapshot) equal(other *snapshot) bool {
 	concern := func(a, b Concern) bool {
 		return a.Revision == b.Revision && waiting(a) == waiting(b) && a.Selector.String() == b.Selector.String()
 	}
-	// Equal revisions mean equal layers, except after an older copy has replaced the database. So compare all.
+	// Equal revisions mean equal layers, except after an older copy has replaced the database. So all layers are
+	// compared.
 	layer := func(a, b Layer) bool {
 		return a.Name == b.Name && a.Revision == b.Revision && a.Priority == b.Priority && a.Authorship == b.Authorship &&
 			a.Selector.String() == b.Selector.String() && a.Config.Equal(b.Config)
@@ -158,9 +159,9 @@ type Target struct {
 	Config Config
 	Hash   string
 	Layers []Layer // in the order of merging
-	// Latest is the authorship of what was changed last among Layers and the secrets that they refer to.
+	// Latest is the authorship of the last change among Layers and their secrets.
 	Latest Authorship
-	// Signing says whether an operator has signed it.
+	// Signing says whether an operator has signed the target.
 	Signing Signing
 
 	tree        map[string]any
@@ -177,25 +178,25 @@ func (l *stack) revisionOf(labels Labels) (revision int64) {
 	return revision
 }
 
-// wanted is which target a device is to have.
+// A wanted identifies the target that a device should have.
 type wanted struct {
-	Revision int64 // 0: no layer has ever concerned the device
-	// Since is the first revision from which on the configuration is what it is: after it operators have only signed.
+	Revision int64 // 0 if no layer has ever concerned the device
+	// Since is the first revision with this configuration: later revisions only have new signatures.
 	Since int64
 }
 
-// desired returns which target a device is to have; own is its OwnRevision.
+// desired returns the target that a device should have. own is the device's OwnRevision.
 func (s *snapshot) desired(id uuid.UUID, labels Labels, own int64) wanted {
 	return s.wanted(labels, own, id, s.gate.withholds(id, labels))
 }
 
-// wanted is desired where it is known whether the active release withholds its changes from the device.
+// wanted is desired with the knowledge whether the active release withholds its changes from the device.
 func (s *snapshot) wanted(labels Labels, own int64, id uuid.UUID, withheld bool) wanted {
 	layers, signed := s.present, s.Signed
 	if withheld {
 		layers = s.gate.before
 		if _, own = s.gate.ownOf(id, nil, own); signed > s.gate.release.ID {
-			signed-- // it was stored amid the release
+			signed-- // it was stored during the release
 		}
 	}
 	since := max(layers.revisionOf(labels), own)
@@ -226,7 +227,7 @@ func (s *snapshot) of(device Device) (Target, error) {
 	return target, s.sign(device, &target)
 }
 
-// compose returns the composition of a device, as it is now for that device.
+// compose returns the present composition of a device.
 func (s *snapshot) compose(device Device) (*composition, error) {
 	if !s.gate.withholds(device.ID, device.Labels) {
 		return s.present.compose(device.Labels, device.Own)
@@ -235,7 +236,7 @@ func (s *snapshot) compose(device Device) (*composition, error) {
 	return s.gate.before.compose(device.Labels, own)
 }
 
-// compose returns the composition of a device with these labels and its own layer, nil for none.
+// compose returns the composition of a device with these labels and its own layer; nil for none.
 func (l *stack) compose(labels Labels, own *Layer) (*composition, error) {
 	chosen := l.chooses.of(labels)
 	chosen = slices.DeleteFunc(slices.Clone(chosen), func(i int) bool { return !l.tiers[i].Selector.Matches(labels) })
@@ -264,7 +265,7 @@ func (l *stack) compose(labels Labels, own *Layer) (*composition, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.composed) >= mostCompositions {
-		for other := range l.composed { // devices poll in turn, so none is worth more than another
+		for other := range l.composed { // devices poll in turn, so all are worth the same
 			delete(l.composed, other)
 			break
 		}

@@ -7,17 +7,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// Statistics are thinned with age: of the points of the last stretch all are kept, of those before it every sixth, of the
-// oldest every 24th. With the standards: 5 minutes for 6 hours, half an hour for 2 days, 2 hours up to a week.
+// Statistics are thinned with age: all points of the newest part stay, of the older part every sixth, and of the oldest
+// part every 24th. With the defaults: 5 minutes for 6 hours, half an hour for 2 days, 2 hours up to a week.
 const (
 	allFor        = 72  // steps
 	everySixthFor = 576 // steps
 	sixth         = 6
 	twentyFourth  = 24
-	thinEach      = 6 // points: what is thinned waits so long, so that not each write has to look
+	thinEach      = 6 // points; a thinning waits for so many, so that not each write has one
 )
 
-// point returns the number of the point of statistics that a time belongs to, in steps since 1970; 0 where none is kept.
+// point returns the number of the point of statistics to which a time belongs, in steps since 1970; 0 if none is
+// stored.
 func (f *Fleet) point(now time.Time, stats string) uint32 {
 	if stats == "" || f.options.StatsKeep < 0 {
 		return 0
@@ -25,7 +26,7 @@ func (f *Fleet) point(now time.Time, stats string) uint32 {
 	return uint32(now.Unix() / max(int64(f.options.StatsStep/time.Second), 1))
 }
 
-// statsOf makes a point of what a device has counted; nil where none is kept.
+// statsOf returns a point with a device's counters; nil if none is stored.
 func (f *Fleet) statsOf(point uint32, text string) *Stats {
 	if point == 0 {
 		return nil
@@ -34,7 +35,7 @@ func (f *Fleet) statsOf(point uint32, text string) *Stats {
 	return &Stats{At: instant(int64(point) * step), Text: text}
 }
 
-// thinnings says which older points are to go.
+// thinnings returns the thinnings of older points.
 func (f *Fleet) thinnings() []Thinning {
 	step := max(f.options.StatsStep.Truncate(time.Second), time.Second)
 	now := f.options.Now()
@@ -48,8 +49,8 @@ func (f *Fleet) thinnings() []Thinning {
 	}
 }
 
-// Stats returns the points of a device's statistics from a time on, the oldest first, and the time that one point stands
-// for at the least. A step that is larger than that thins them: of the points in one step, the last is returned.
+// Stats returns the points of a device's statistics since a time, the oldest first, and the smallest time between two
+// points. A larger step thins them: of the points in one step, it returns the last.
 func (f *Fleet) Stats(ctx context.Context, id uuid.UUID, since time.Time, step time.Duration) ([]Stats, time.Duration, error) {
 	least := max(f.options.StatsStep.Truncate(time.Second), time.Second)
 	step = max(step.Truncate(time.Second), least)

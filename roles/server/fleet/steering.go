@@ -11,9 +11,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// sizesOf returns how many devices each stage of a batch would have if it began now, and no stage before; nil if it has none. Its error
-// is a *release.Error if a stage chooses no device. The batch, what is before and after it, and the plan of its layers are those of
-// prepare.
+// sizesOf returns the number of devices that each stage of a batch would add if it began now; nil without stages. It
+// returns a *release.Error if a stage chooses no device. The arguments are those of prepare.
 func (f *Fleet) sizesOf(ctx context.Context, before *ground, after *snapshot, batch Batch, plan []LayerPlan) ([]int, error) {
 	if batch.Release == nil {
 		return nil, nil
@@ -37,7 +36,7 @@ func (f *Fleet) sizesOf(ctx context.Context, before *ground, after *snapshot, ba
 		return nil, err
 	}
 	counted := f.tally(&snapshot{Targets: targets, present: after.present, gate: gate}, devices, f.options.Now())
-	if targets.Release.Before != nil { // else nothing changes, and no release begins
+	if targets.Release.Before != nil { // otherwise nothing changes, and no release begins
 		err = counted.choosesNone(gate)
 	}
 	return counted.sizes(gate), err
@@ -56,11 +55,11 @@ func (f *Fleet) choosesSome(ctx context.Context, batch Batch) error {
 	return err
 }
 
-// leastWithin is how many halves of a poll interval a device has at least to answer in. It polls within one, and what another server
-// has heard of it is known within a quarter.
+// leastWithin is the shortest time for a device to apply a change, in halves of a poll interval. A device polls within
+// one interval, and another server's knowledge of it arrives within a quarter.
 const leastWithin = 3
 
-// ReadPlan reads a plan in JSON. Errors are *release.Error.
+// ReadPlan parses a plan in JSON. Errors are *release.Error.
 func (f *Fleet) ReadPlan(text []byte) (release.Plan, error) {
 	return release.Parse(text, leastWithin*f.options.PollInterval/2, func(selector string) error {
 		_, err := ParseSelector(selector)
@@ -68,15 +67,15 @@ func (f *Fleet) ReadPlan(text []byte) (release.Plan, error) {
 	})
 }
 
-// A ReleaseView is a release, with how its devices are now.
+// A ReleaseView is a release with the present state of its devices.
 type ReleaseView struct {
 	Release
-	Sizes    []int   // how many devices each stage has, or would have now; nil if the release has ended
+	Sizes    []int   // how many devices each stage has, or would have if it began now; nil for a release that has ended
 	HeldBy   []Cause // devices that have yet to apply the change (waiting), or were silent already when their stage began (absent)
-	Unsigned bool    // devices wait for the change, and get it only when an operator has signed it
+	Unsigned bool    // devices wait for the change until an operator has signed it
 }
 
-// Waits says what the release waits for; "" if it has ended.
+// Waits returns what the release waits for; "" if it has ended.
 func (v ReleaseView) Waits() string {
 	text := v.Release.Waits()
 	if v.Unsigned {
@@ -85,12 +84,12 @@ func (v ReleaseView) Waits() string {
 	return text
 }
 
-// Releases returns releases; see Store.Releases. Their Outcome is that of their last move.
+// Releases returns releases; see Store.Releases. Their Outcome is that of the last move.
 func (f *Fleet) Releases(ctx context.Context, below int64, limit int) ([]Release, error) {
 	return f.store.Releases(ctx, below, limit)
 }
 
-// Active returns the active release as this server knows it; nil for none. Its Outcome is that of its last move.
+// Active returns the active release as this server knows it; nil for none. Its Outcome is that of the last move.
 func (f *Fleet) Active() *Release {
 	if gate := f.targets.Load().gate; gate != nil {
 		active := gate.release
@@ -100,7 +99,7 @@ func (f *Fleet) Active() *Release {
 	return nil
 }
 
-// ShowRelease returns a release. If it is active, it counts its devices now.
+// ShowRelease returns a release. It counts the present devices of an active one.
 func (f *Fleet) ShowRelease(ctx context.Context, id int64) (ReleaseView, error) {
 	kept, err := f.store.Release(ctx, id)
 	if err != nil || !kept.Active() {
@@ -143,7 +142,7 @@ func (f *Fleet) ShowRelease(ctx context.Context, id int64) (ReleaseView, error) 
 // ErrNoMove is the kind of a *MoveError.
 var ErrNoMove = errors.New("the release does not move on that")
 
-// A MoveError is why a person's word does not move a release.
+// A MoveError says why a person's word does not move a release.
 type MoveError struct{ Text string }
 
 func (e *MoveError) Error() string { return e.Text }
@@ -151,17 +150,17 @@ func (e *MoveError) Error() string { return e.Text }
 // Is makes it an ErrNoMove.
 func (e *MoveError) Is(target error) bool { return target == ErrNoMove }
 
-// A Word is what a person says to a release.
+// A Word is a person's word to a release.
 type Word struct {
 	Release int64
-	Version int64 // that the release has to have; 0: whatever it has
+	Version int64 // the version that the release must have; 0 means any
 	Event   release.Event
 	By      string
-	Within  Scope // of who says it
+	Within  Scope // the scope of the person
 }
 
-// permits returns why a word does not count: a *MoveError if the release has another version, a *ScopeError if it changes a layer that
-// is out of the scope.
+// permits returns an error if a word may not move the release: a *MoveError for another version, a *ScopeError for a
+// release that changes a layer out of the scope.
 func (f *Fleet) permits(ctx context.Context, gate *gate, word Word) error {
 	of := gate.release
 	if word.Version != 0 && word.Version != of.Version {
@@ -195,7 +194,7 @@ func (f *Fleet) permits(ctx context.Context, gate *gate, word Word) error {
 	return nil
 }
 
-// Permits returns why a word to the active release does not count; nil if it does, or if the release is not active.
+// Permits returns an error if a word may not move the active release. It returns nil if the release is not active.
 func (f *Fleet) Permits(ctx context.Context, word Word) error {
 	gate := f.targets.Load().gate
 	if gate == nil || gate.release.ID != word.Release {
@@ -204,13 +203,13 @@ func (f *Fleet) Permits(ctx context.Context, word Word) error {
 	return f.permits(ctx, gate, word)
 }
 
-// Takes tells whether a person's word would move the release, as its devices are.
+// Takes reports whether a person's word would move the release with its present devices.
 func (v ReleaseView) Takes(event release.Event) bool {
 	_, moves := release.Move(v.Plan, v.Progress, event, v.Outcome.Total(), v.Progress.Since)
 	return moves
 }
 
-// Say moves a release as a person says. Errors: ErrUnknownRelease, a *MoveError, a *ScopeError, and the store's.
+// Say moves a release by a person's word. Errors: ErrUnknownRelease, a *MoveError, a *ScopeError, and the store's.
 func (f *Fleet) Say(ctx context.Context, word Word) (ReleaseView, error) {
 	id := word.Release
 	for attempts := 10; ; attempts-- {
@@ -242,14 +241,15 @@ func (f *Fleet) Say(ctx context.Context, word Word) (ReleaseView, error) {
 
 func (f *Fleet) catchesUp(ctx context.Context) bool { return f.targets.refresh(ctx) == nil }
 
-// gets tells whether the active release has admitted a device.
+// gets reports whether the active release has admitted a device.
 func (s *snapshot) gets(device Device) bool {
 	_, stage := s.stageOf(device)
 	return stage > 0
 }
 
-// changes tells whether the active release changes the target of a device. One whose other layers override the change has nothing to
-// apply, and would say nothing of it in a stage. Its own layer is not looked at, as few devices have one.
+// changes reports whether the active release changes the target of a device. A device whose other layers override the
+// change has nothing to apply, and would show nothing about the change in a stage. The device's own layer is ignored,
+// because few devices have one.
 func (s *snapshot) changes(id uuid.UUID, labels Labels) bool {
 	if !s.gate.concerns(id, labels) {
 		return false
@@ -265,8 +265,8 @@ func (s *snapshot) changes(id uuid.UUID, labels Labels) bool {
 	return err != nil || before.hash != after.hash
 }
 
-// stageOf returns the active release, if that changes a layer of the device, and the number of the stage that has admitted it; 0 if
-// the device waits.
+// stageOf returns the active release if it changes a layer of the device, and the number of the stage that has admitted
+// the device; 0 if the device waits.
 func (s *snapshot) stageOf(device Device) (*Release, int) {
 	if s.gate == nil || !s.gate.concerns(device.ID, device.Labels) {
 		return nil, 0

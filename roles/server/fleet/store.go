@@ -104,9 +104,9 @@ type devices interface {
 	// SetLabels replaces a device's labels, adds that to the history, and returns its revision. Equal labels write nothing and
 	// return 0. It returns ErrStale if the present labels differ from before.
 	SetLabels(ctx context.Context, id uuid.UUID, before, after Labels, by Authorship) (revision int64, err error)
-	// SetName replaces a device's name, adds that to the history, and returns its revision; "" takes the name away. An equal name
-	// writes nothing and returns 0. The device's OwnRevision stays. It returns ErrNameTaken if another device has the name, also for
-	// two calls at the same time.
+	// SetName replaces a device's name, adds that to the history, and returns its revision; "" removes the name. An
+	// equal name writes nothing and returns 0. The device's OwnRevision stays. It returns ErrNameTaken if another
+	// device has the name, also for two calls at the same time.
 	SetName(ctx context.Context, id uuid.UUID, name string, by Authorship) (revision int64, err error)
 	// Named returns the ID of the device with a name, or ErrUnknownDevice. No device has the name "".
 	Named(ctx context.Context, name string) (uuid.UUID, error)
@@ -195,20 +195,20 @@ type releases interface {
 	Census(ctx context.Context) ([]Counted, error)
 }
 
-// sealing is for the secrets in a store, which does not know what is secret.
+// sealing has the calls for the secrets in a store. The store does not know what is secret.
 type sealing interface {
 	// Sealing returns the text that SetSealing has stored; "" for none.
 	Sealing(ctx context.Context) (string, error)
 	// SetSealing replaces that text. It returns ErrStale if the present one is not before.
 	SetSealing(ctx context.Context, before, after string) error
-	// Rewrite passes all layers to a function, then the named secrets, the history, and all reports, and stores what the
-	// function changes in what a Holding has; no revision is drawn, and nobody is told. It skips what another changes at the
-	// same time. At the end nothing of what was there before is left in the files, as far as the store can see to it. Rewrite
-	// returns the number of changed holdings.
+	// Rewrite calls change for all layers, then the named secrets, the history, and all reports, and stores what change
+	// has modified in a Holding. It draws no revision, and sends no notice. It skips rows that another transaction
+	// changes meanwhile. At the end the old content is no longer in the files, as far as the store can ensure that.
+	// Rewrite returns the number of changed holdings.
 	Rewrite(ctx context.Context, change func(Holding) error) (int, error)
 }
 
-// A Holding is what a store keeps that may have secrets. One member is not nil, and has what is listed, and nothing else.
+// A Holding is a stored value that may have secrets. Exactly one member is not nil. It has only the listed fields.
 type Holding struct {
 	Layer  *Layer  // Name, Config
 	Secret *Secret // Name, Value
@@ -216,9 +216,10 @@ type Holding struct {
 	Device *Device // ID, Config, Running.Hash, Attempted.Path, Attempted.Reason
 }
 
-// A Confirmer is a Store whose reads may show what a crash still loses, such as commits that wait for a second machine.
+// A Confirmer is a Store whose reads may return values that a crash still loses, such as commits that wait for a second
+// machine.
 type Confirmer interface {
-	// Confirm returns when all that a read has shown survives as much as what a write has stored.
+	// Confirm returns when everything that earlier reads have returned is as durable as a write.
 	Confirm(ctx context.Context) error
 }
 
@@ -227,21 +228,21 @@ type Sharer interface {
 	Shared() bool
 }
 
-// A Timekeeper is a store that tells, and corrects, the times of what was seen.
+// A Timekeeper is a store that returns and corrects the times of sightings.
 type Timekeeper interface {
 	// Newest returns when a device was last seen; zero for none.
 	Newest(ctx context.Context) (time.Time, error)
-	// Settle is for times from a clock that was ahead. It replaces the times of the devices that are after now by now, and
-	// drops statistics from after now. Call it at the start, before anything reads devices.
+	// Settle corrects times from a clock that was ahead. It replaces the devices' times after now by now, and deletes
+	// statistics from after now. Call it at the start, before anything reads devices.
 	Settle(ctx context.Context, now time.Time) error
 }
 
-// A Timed store has a clock, which is the same for all servers that share the store.
+// A Timed is a store with a clock, which is the same for all servers that share the store.
 type Timed interface {
 	Time(ctx context.Context) (time.Time, error)
 }
 
-// A Maintainer is a store that needs housekeeping now and then.
+// A Maintainer is a store that needs regular housekeeping.
 type Maintainer interface {
 	Maintain(ctx context.Context) error
 }
@@ -251,7 +252,7 @@ type Device struct {
 	ID         uuid.UUID
 	Registered time.Time
 	Identity
-	KeyID  string // see KeyID; "" for a key that signs nothing
+	KeyID  string // see KeyID; "" for a key that cannot sign
 	Status Status
 	Labels Labels
 	Name   string // see CheckName; "" for none
@@ -263,8 +264,8 @@ type Device struct {
 
 	Report             // the last report; Report.At is zero before the first poll
 	LastSeen time.Time // the time of the registration before the first poll
-	Twins    time.Time // when two machines were last noticed that report as this device; zero: never
-	Alone    time.Time // when an operator last said that one machine alone is the device; zero: never
+	Twins    time.Time // when two machines were last detected for this device; zero means never
+	Alone    time.Time // when an operator last said that only one machine is the device; zero means never
 }
 
 // A RevokedKey is the key of a removed device that was Revoked.
@@ -339,17 +340,17 @@ type Verdict struct {
 	Revision int64
 }
 
-// An Observation is a time at which a device was seen, with what was noticed then.
+// An Observation is a time at which a device was seen, with what was detected then.
 type Observation struct {
 	ID    uuid.UUID
 	Seen  time.Time
-	Twins time.Time  // when two machines were noticed; zero: not noticed
+	Twins time.Time  // when two machines were detected; zero means not detected
 	Stats *Stats     // replaces the stored point of the same time; nil: none
 	Thin  []Thinning // of the device's older statistics
 }
 
-// A Thinning drops statistics from before Before whose time, in seconds since 1970, is not a multiple of Step. A Step of 0
-// drops all of them.
+// A Thinning deletes the statistics from before Before whose time, in seconds since 1970, is not a multiple of Step. A
+// Step of 0 deletes all of them.
 type Thinning struct {
 	Before time.Time
 	Step   time.Duration
@@ -380,9 +381,9 @@ type Targets struct {
 	Revision int64   // the last revision of any change
 	Everyone Layer   // the zero value if it was never set
 	Labels   []Layer // sorted by Priority and Name
-	// Concerns has each selector that a label layer has or once had. Its revision is the last at which a layer with the
-	// selector was set or removed, or got or lost the selector. The selector that selects all is there for the layer of
-	// everyone.
+	// Concerns has each selector that a label layer has or once had. Its revision is the last one at which a layer with
+	// the selector was set or removed, or got or lost the selector. The empty selector is always there, for the layer
+	// of everyone.
 	Concerns []Concern
 	Secrets  []Secret // sorted by Name
 	// Signed is the revision under which the last statement of an operator was stored; 0 if there is none.

@@ -7,12 +7,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// A stored is a store as a Fleet uses it: what is read has the views' short names, and no value that is read is sealed;
-// what is written is sealed first. Nothing else in this package knows of spellings or of seals.
+// A stored is a store in the form for a Fleet: reads return the short names of views and opened secrets, and writes
+// seal secrets first. No other type of this package knows spellings or seals.
 type stored struct {
 	Store
 	names names
-	seals *seals // nil: nothing is sealed
+	seals *seals // nil if nothing is sealed
 }
 
 func (s stored) device(device Device, err error) (Device, error) {
@@ -66,7 +66,7 @@ func (s stored) entry(entry Entry, err error) (Entry, error) {
 	return entry, nil
 }
 
-// each passes the elements of a list through a function.
+// each replaces the elements of a list by the results of pass.
 func each[T any](list []T, pass func(T, error) (T, error)) error {
 	for i := range list {
 		var err error

@@ -9,35 +9,35 @@ import (
 	"github.com/google/uuid"
 )
 
-// summaryShare bounds the share of time that summaries may take: one that took a second is good for a while.
+// summaryShare limits the share of time for summaries: a summary is valid for a multiple of the time that it took.
 const summaryShare = 20
 
-// leastSummary is for how long a summary is good at the least.
+// leastSummary is the shortest time for which a summary is valid.
 const leastSummary = time.Second
 
 // A Summary counts devices.
 type Summary struct {
 	Devices  int
-	States   map[State]int // each state, also those of no device
+	States   map[State]int // all states, also those that no device has
 	Silent   int
 	Cloned   int
-	Waiting  int           // polls that this server holds back
+	Waiting  int           // polls that this server holds
 	Revision int64         // of the last change of a layer
-	Age      time.Duration // since the devices were counted
+	Age      time.Duration // time since the count
 }
 
-// summary keeps the last one. The zero value is ready for use.
+// summary has the last summary. The zero value is ready for use.
 type summary struct {
-	stale atomic.Bool // an operator has changed something here: the next one is made anew
+	stale atomic.Bool // an operator has changed something here, so that the next one must be new
 
-	mu    sync.Mutex // guards what follows; held while one is made, so that one is made at a time
+	mu    sync.Mutex // guards the fields below; held during a count, so that there is one count at a time
 	last  Summary
 	made  time.Time
 	until time.Time
 }
 
-// Summary counts the devices by state. It may be some seconds old: what it takes grows with the fleet, and it is made
-// again only as often as a small share of the time allows.
+// Summary counts the devices by state. The result may be some seconds old, because the cost of a count grows with the
+// fleet, and counts may take only a small share of the time.
 func (f *Fleet) Summary(ctx context.Context) (Summary, error) {
 	f.summary.mu.Lock()
 	defer f.summary.mu.Unlock()
@@ -56,7 +56,7 @@ func (f *Fleet) Summary(ctx context.Context) (Summary, error) {
 }
 
 func (f *Fleet) count(ctx context.Context) (Summary, error) {
-	_ = f.flush(ctx) // where it cannot be written, who writes it from time to time tells so; it is counted as it was
+	_ = f.flush(ctx) // the regular flush reports an error; the count then uses the stored times
 	counted := Summary{States: map[State]int{}}
 	var err error
 	if counted.Revision, err = f.LastChange(ctx); err != nil {
@@ -65,7 +65,7 @@ func (f *Fleet) count(ctx context.Context) (Summary, error) {
 	for state := StateInSync; state <= StateNew; state++ {
 		counted.States[state] = 0
 	}
-	if f.targets.Load().gate != nil { // what a device is to run depends on more than its labels
+	if f.targets.Load().gate != nil { // with a gate, a target depends on more than labels
 		err := f.countEach(ctx, &counted)
 		return counted, err
 	}
@@ -85,7 +85,7 @@ func (f *Fleet) count(ctx context.Context) (Summary, error) {
 		err := f.countEach(ctx, &counted)
 		return counted, err
 	}
-	open := 0 // devices that are to be judged by what they show
+	open := 0 // devices whose state depends on what they show
 	for _, group := range groups {
 		state, settled := derive(group.Status, group.Verdict, targets.wanted(group.Labels, group.Own, uuid.Nil, false))
 		counted.States[state] += group.Count
@@ -123,7 +123,7 @@ func (f *Fleet) countEach(ctx context.Context, counted *Summary) error {
 	return f.countOpen(ctx, counted, open)
 }
 
-// census returns all devices, and a snapshot that is as new as what they are known to run.
+// census returns all devices, and a snapshot that is as new as the revisions that they run.
 func (f *Fleet) census(ctx context.Context) (*snapshot, []Counted, error) {
 	devices, err := f.store.Census(ctx)
 	if err != nil {
@@ -139,15 +139,15 @@ func (f *Fleet) census(ctx context.Context) (*snapshot, []Counted, error) {
 	}
 	for _, device := range devices {
 		if targets.gate != nil && device.Verdict.Revision > targets.desired(device.ID, device.Labels, device.Own).Revision {
-			targets, err = f.targets.anew(ctx) // another server has admitted it
+			targets, err = f.targets.anew(ctx) // another server has admitted the device
 			break
 		}
 	}
 	return targets, devices, err
 }
 
-// countOpen looks at the devices that do not say what they run, and have not polled since their target changed: they were
-// counted as behind, and are in sync where they show what it asks for.
+// countOpen evaluates the devices that do not report what they run and have not polled since their target changed. They
+// were counted as behind, and are in sync if they show their target.
 func (f *Fleet) countOpen(ctx context.Context, counted *Summary, open int) error {
 	for after := ""; open > 0; {
 		list, next, err := f.store.Mute(ctx, after, scanRows)

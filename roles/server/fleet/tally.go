@@ -14,29 +14,29 @@ import (
 	"github.com/google/uuid"
 )
 
-// What is kept of the reasons of devices.
+// The limits for the reasons of devices.
 const (
 	mostCauses   = 10
 	mostExamined = 500
 	mostSome     = 5
 )
 
-// A tally is how the devices of a release are.
+// A tally has the state of a release's devices.
 type tally struct {
 	total   release.Counts
-	stages  []release.Counts // of those that have begun
+	stages  []release.Counts // of the stages that have begun
 	devices []tallied
 	failing []uuid.UUID
 	silent  []uuid.UUID
 	waiting []uuid.UUID // the first few
-	absent  []uuid.UUID // as well
-	due     int64       // when the next device will have been silent for too long, in seconds since 1970; 0: none
+	absent  []uuid.UUID // the first few
+	due     int64       // when the next device will have been silent for too long, in seconds since 1970; 0 for none
 }
 
-// tallied is a device whose target the release changes.
+// A tallied is a device whose target the release changes.
 type tallied struct {
 	release.Device
-	seen  bool // lately
+	seen  bool // seen lately
 	stage int
 }
 
@@ -67,7 +67,7 @@ func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tall
 		if !tried || state == StateInSync {
 			f.mover.tries.end(device.ID)
 		}
-		due := int64(0) // until then it has time
+		due := int64(0) // the end of the device's time
 		switch {
 		case !tried && device.LastSeen < began-lost:
 			if counts.Absent++; len(t.absent) < mostSome {
@@ -87,7 +87,7 @@ func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tall
 			due = max(device.LastSeen, since) + within
 		}
 		switch late := at > due; {
-		case late && tried && state == StateDrifted: // it speaks, and shows other values than the release gives it
+		case late && tried && state == StateDrifted: // it polls, and shows other values than those of the release
 			counts.Failing++
 			t.failing = append(t.failing, device.ID)
 			continue
@@ -110,7 +110,7 @@ func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tall
 	return t
 }
 
-// admission returns the admission of a stage that begins. The devices are marked as of that stage.
+// admission returns the admission of a stage that begins. It marks the admitted devices.
 func (t *tally) admission(gate *gate, number int, now time.Time) release.Admission {
 	stage := gate.release.Plan.Stages[number-1]
 	candidates := make([]release.Candidate, len(t.devices))
@@ -127,8 +127,8 @@ func (t *tally) admission(gate *gate, number int, now time.Time) release.Admissi
 	return admission
 }
 
-// choosesNone returns a *release.Error for the first stage whose selector chooses none of the devices; nil if there is none. A typing
-// error in it would release to all devices of the next stage at once.
+// choosesNone returns a *release.Error for the first stage whose selector chooses no device; nil if there is none.
+// Because of a typing error in a selector, all devices of the next stage would otherwise get the change at once.
 func (t *tally) choosesNone(gate *gate) error {
 	for i, stage := range gate.release.Plan.Stages {
 		chosen := func(device tallied) bool { return gate.matches(device.Labels)(stage.Selector) }
@@ -160,7 +160,7 @@ func (t *tally) sizes(gate *gate) []int {
 	return sizes
 }
 
-// heldBy returns the devices for which the release waits, or would wait if it went on.
+// heldBy returns the devices that delay the release, or would delay it if it continued.
 func (t *tally) heldBy() (list []Cause) {
 	for _, one := range []Cause{{Outcome: "waiting", Devices: t.total.Waiting, Some: t.waiting}, {Outcome: "absent", Devices: t.total.Absent, Some: t.absent}} {
 		if one.Devices > 0 {
@@ -170,7 +170,7 @@ func (t *tally) heldBy() (list []Cause) {
 	return list
 }
 
-// causes groups the devices that fail or are silent by their reasons, the most frequent first.
+// causes groups the failing and silent devices by reason, the most frequent first.
 func (f *Fleet) causes(ctx context.Context, counted *tally) ([]Cause, error) {
 	type key struct{ outcome, path, reason string }
 	of := map[key]*Cause{}

@@ -12,7 +12,7 @@ import (
 	"aspects-poc/roles/serverapi/signed"
 )
 
-// A targeting has the present snapshot, and reads a new one from the store when it is asked to.
+// A targeting has the present snapshot, and reads a new one from the store on demand.
 type targeting struct {
 	store stored
 	log   *slog.Logger
@@ -34,7 +34,7 @@ func (t *targeting) since(ctx context.Context, revision int64) (*snapshot, error
 	}
 	t.reading.Lock()
 	defer t.reading.Unlock()
-	// A refresh that began after this call serves this call too.
+	// A refresh that began after this call is new enough for this call.
 	if targets := t.Load(); revision <= targets.Revision || t.begun.Load() > begun {
 		return targets, nil
 	}
@@ -82,8 +82,8 @@ func (t *targeting) read(ctx context.Context) error {
 	return nil
 }
 
-// readBook sets the last statement of an operator in a snapshot. A statement that cannot be read is an error, since without it
-// everything would be offered.
+// readBook sets the last statement of an operator in a snapshot. It returns an error for a damaged statement, because
+// without a statement all targets would be offered.
 func (t *targeting) readBook(ctx context.Context, next *snapshot) error {
 	if next.Signed == 0 {
 		return nil
@@ -96,7 +96,7 @@ func (t *targeting) readBook(ctx context.Context, next *snapshot) error {
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 { // removed since
+	if len(list) == 0 { // removed meanwhile
 		next.Signed = 0
 		return nil
 	}
@@ -117,8 +117,8 @@ func (t *targeting) readBook(ctx context.Context, next *snapshot) error {
 	return nil
 }
 
-// refreshUntil refreshes the snapshot, and tries again until it succeeds or ctx ends: devices must not get targets that are
-// known to be old.
+// refreshUntil refreshes the snapshot, and repeats that until it succeeds or ctx ends, because devices must not get
+// targets that are known to be old.
 func (t *targeting) refreshUntil(ctx context.Context) {
 	pause := 100 * time.Millisecond
 	for {
@@ -126,7 +126,7 @@ func (t *targeting) refreshUntil(ctx context.Context) {
 		if err == nil || ctx.Err() != nil || errors.Is(err, ErrClosed) {
 			return
 		}
-		if !errors.Is(err, ErrOutage) { // of which the store tells
+		if !errors.Is(err, ErrOutage) { // the store logs an outage
 			t.log.Error("cannot read the targets that have changed; trying again", "error", err, "after", pause.String())
 		}
 		select {
@@ -134,7 +134,7 @@ func (t *targeting) refreshUntil(ctx context.Context) {
 			return
 		case <-time.After(pause):
 			if pause = min(2*pause, 10*time.Second); errors.Is(err, ErrOutage) {
-				pause = min(pause, 500*time.Millisecond) // a store that is away refuses at once
+				pause = min(pause, 500*time.Millisecond) // an unreachable store refuses at once
 			}
 		}
 	}

@@ -6,23 +6,23 @@ import (
 	"github.com/google/uuid"
 )
 
-// tries has since when devices have the change of the active release, and are not in sync with it. A device that drifts reports
-// something new with each poll: the time of its last report does not tell that. As with mover.listens, each server begins anew
-// when it starts.
+// tries has the times since when devices have the change of the active release without being in sync with it. The time
+// of a device's last report is no substitute, because a drifting device reports something new with each poll. As with
+// mover.listens, each server begins again when it starts.
 type tries struct {
 	mu      sync.Mutex
 	release int64
 	of      map[uuid.UUID]try
 }
 
-// A try is one of a target.
+// A try is a device's attempt at a target.
 type try struct {
-	target int64 // the wanted.Since of it
-	began  int64 // in seconds since 1970
+	target int64 // the target's wanted.Since
+	began  int64 // seconds since 1970
 }
 
-// since returns when a device began to try a target of a release, in seconds since 1970: the time of the first report of it that
-// this server has looked at.
+// since returns when a device began to try a target of a release, in seconds since 1970: the time of its first report
+// that this server has evaluated.
 func (t *tries) since(release int64, device uuid.UUID, target, reported int64) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -36,7 +36,7 @@ func (t *tries) since(release int64, device uuid.UUID, target, reported int64) i
 	return reported
 }
 
-// end forgets the try of a device.
+// end removes the try of a device.
 func (t *tries) end(device uuid.UUID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

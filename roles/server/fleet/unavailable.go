@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// ErrUnavailable marks trouble of a store that passes, such as a database server that is being restarted: the same call
-// may succeed later. What a call was to write may have been written.
+// ErrUnavailable marks a failure of the store that may pass, such as a restart of the database server: the same call
+// may succeed later. The failed call may have written its data.
 var ErrUnavailable = errors.New("the store is not available at present")
 
-// ErrOutage is an ErrUnavailable of which the store tells in the log: once when it begins, and once when it ends. Others do
-// not log it.
+// ErrOutage is an ErrUnavailable that the store itself logs: once when it begins, and once when it ends. Other packages
+// do not log it.
 var ErrOutage = fmt.Errorf("%w", ErrUnavailable)

@@ -1,6 +1,6 @@
 package fleet
 
-// judge derives a device's state from what it reports:
+// judge derives a device's state from its report:
 //
 //   - in-sync: it runs this revision with this hash, or an earlier one since which operators have only signed, and shows no
 //     value that contradicts it. A client that does not say what it runs is in sync when it shows all that the target asks for;
@@ -36,8 +36,8 @@ func (t Target) judge(report Report) (Verdict, error) {
 	return verdict, nil
 }
 
-// offersTo tells whether the target is to be offered: not to a device that is in sync with it and has what operators have signed
-// last, and not again to one that has refused it.
+// offersTo reports whether the target must be offered to a device. It need not if the device is in sync and has the
+// last signatures, and must not if the device has refused the target.
 func (t Target) offersTo(v Verdict) bool {
 	if v.State == StateInSync {
 		return v.Revision != t.Revision
@@ -45,22 +45,23 @@ func (t Target) offersTo(v Verdict) bool {
 	return v.State != StateRefused
 }
 
-// offered tells whether the target may be offered at all: in a fleet where operators sign, only what they have signed for the device.
+// offered reports whether the target may be offered at all: in a fleet with statements, only if an operator has signed
+// it for the device.
 func (t Target) offered() bool { return !t.Signing.Needed || t.Signing.Evidence != nil }
 
-// contradictions lists the values that a device shows and that are not what the target asks for. What it does not show
-// may be as it should: some values nobody can read.
+// contradictions lists the values that a device shows and that differ from its target. A value that the device does not
+// show is no contradiction, because some values cannot be read.
 func contradictions(target, shown map[string]any) []Difference {
 	var list []Difference
 	for _, difference := range compare(target, shown) {
 		switch {
 		case difference.Kind == "added": // by the device, beside the target
 		case difference.Kind == "removed": // not shown
-		case difference.After == nil: // shown as null, which is not shown
+		case difference.After == nil: // null counts as not shown
 		default:
 			object, isObject := difference.Before.(map[string]any)
 			if isObject && InStep(object, nil) {
-				continue // it asks for nothing but absence, below what is no object
+				continue // below a value that is no object it only demands absence
 			}
 			list = append(list, difference)
 		}

@@ -8,40 +8,41 @@ import (
 	"github.com/google/uuid"
 )
 
-// mostLooking is the number of held polls that look at the same time. A change wakes all of them, and each look needs memory.
+// mostLooking is the number of held polls that are evaluated at once. A change wakes all of them, and each evaluation
+// needs memory.
 const mostLooking = 64
 
-// waiting is the polls that are held, at most one of each device. A held poll costs no goroutine: those whose turn to look or
-// to be answered has come are in a queue, which a few goroutines serve.
+// waiting has the held polls, at most one of each device. A held poll needs no goroutine: polls that must be evaluated
+// or answered are in a queue, which a few goroutines serve.
 type waiting struct {
 	limit int
-	serve func() // takes care of the queue until it is empty, on a goroutine of its own
+	serve func() // serves the queue until it is empty, in its own goroutine
 
-	mu       sync.Mutex // guards what follows, and what Held says
+	mu       sync.Mutex // guards the fields below, and the marked fields of Held
 	of       map[uuid.UUID]*Held
 	queue    []*Held
-	servers  int // goroutines in serve
+	servers  int // number of goroutines in serve
 	released bool
 }
 
-// A Held is a poll whose answer waits. It has nothing of what the device reported, which needs no memory meanwhile.
+// A Held is a poll whose answer waits. It does not have the device's report, which would need memory meanwhile.
 type Held struct {
 	fleet *Fleet
 	id    uuid.UUID
 	until time.Time
 
-	// The lock of waiting guards what follows.
+	// The lock of waiting guards the fields below.
 	then     func()      // nil before Then, and when it is called
-	timer    *time.Timer // to the end of the wait, or to the next note that the device is there
-	queued   bool        // or served
-	woken    bool        // something may have changed since the last look
-	over     bool        // it is answered without a further look
-	replaced bool        // by a newer poll of the device
+	timer    *time.Timer // until the end of the wait, or until the next time to record that the device is there
+	queued   bool        // in the queue, or served
+	woken    bool        // something may have changed since the last evaluation
+	over     bool        // it is answered without another evaluation
+	replaced bool        // a newer poll of the device has replaced it
 	answer   Answer
 	err      error
 }
 
-// join holds a poll of a device. It ends an older one. It returns nil if no more polls may be held. Call Then or leave
+// join holds a poll of a device, and ends an older one. It returns nil if no more polls may be held. Call Then or leave
 // afterwards.
 func (w *waiting) join(f *Fleet, id uuid.UUID, wait time.Duration) *Held {
 	w.mu.Lock()
@@ -75,7 +76,7 @@ func (w *waiting) remove(h *Held) {
 	}
 }
 
-// call has a held poll looked after. The caller holds the lock.
+// call queues a held poll. The caller holds the lock.
 func (w *waiting) call(h *Held) {
 	if h.queued || h.then == nil {
 		return
@@ -85,7 +86,7 @@ func (w *waiting) call(h *Held) {
 	w.help()
 }
 
-// help adds a goroutine, if the queue is not empty. The caller holds the lock.
+// help starts a goroutine if the queue is not empty. The caller holds the lock.
 func (w *waiting) help() {
 	if len(w.queue) > 0 && w.servers < mostLooking {
 		w.servers++
@@ -93,7 +94,7 @@ func (w *waiting) help() {
 	}
 }
 
-// next returns the next poll of the queue, and whether it has to look; nil if there is none.
+// next returns the next poll of the queue, and whether it must be evaluated; nil if there is none.
 func (w *waiting) next() (h *Held, looks bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -108,9 +109,9 @@ func (w *waiting) next() (h *Held, looks bool) {
 	return h, !h.over
 }
 
-// looked takes what a poll has seen. It returns the function to call if the wait is over: the calling goroutine then serves
-// the queue no longer, because the answer may take long.
-func (w *waiting) looked(h *Held) (then func()) {
+// evaluated ends the evaluation of a poll. If the wait is over, it returns the function to call. The calling goroutine
+// then leaves the queue, because the answer may take long.
+func (w *waiting) evaluated(h *Held) (then func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	h.queued = false
@@ -148,7 +149,7 @@ func (w *waiting) wakeAll() {
 	}
 }
 
-// release ends all waiting, now and from now on.
+// release ends all waits, and all later ones at once.
 func (w *waiting) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -165,8 +166,8 @@ func (w *waiting) number() int {
 	return len(w.of)
 }
 
-// Then has a function called when there is an offer of a revision that the device has not tried, when a newer poll of the
-// device comes, or when the wait is over: Answer then has the answer. The function gets a goroutine of its own. Call Then once.
+// Then calls answer when there is an offer of a revision that the device has not tried, when a newer poll of the device
+// arrives, or when the wait is over. Answer then returns the answer. answer runs in its own goroutine. Call Then once.
 func (h *Held) Then(answer func()) {
 	w := &h.fleet.waiting
 	w.mu.Lock()
@@ -178,7 +179,7 @@ func (h *Held) Then(answer func()) {
 	}
 }
 
-// End ends the wait with an error, because the device has gone.
+// End ends the wait with an error, because the device has left.
 func (h *Held) End(err error) {
 	w := &h.fleet.waiting
 	w.mu.Lock()
@@ -217,7 +218,8 @@ func (h *Held) pause() time.Duration {
 	return min(time.Until(h.until), h.fleet.options.PollInterval)
 }
 
-// tick ends the wait in time. Before, it notes that the device is there: one that waits is not silent.
+// tick ends the wait in time. Before that it records that the device is there, so that a device with a held poll is not
+// silent.
 func (h *Held) tick() {
 	w := &h.fleet.waiting
 	w.mu.Lock()
@@ -225,7 +227,7 @@ func (h *Held) tick() {
 	switch {
 	case h.then == nil:
 	case time.Now().Before(h.until):
-		h.fleet.sightings.note(h.id, h.fleet.options.Now(), nil)
+		h.fleet.sightings.add(h.id, h.fleet.options.Now(), nil)
 		h.timer.Reset(h.pause())
 	default:
 		h.over = true
@@ -233,7 +235,7 @@ func (h *Held) tick() {
 	}
 }
 
-// serve lets held polls look, one after the other, until none is left or one is answered.
+// serve evaluates held polls, one after the other, until none is left or one is answered.
 func (f *Fleet) serve(ctx context.Context) {
 	for {
 		h, looks := f.waiting.next()
@@ -241,7 +243,7 @@ func (f *Fleet) serve(ctx context.Context) {
 			return
 		}
 		if looks {
-			offer, tried, err := f.look(ctx, h.id)
+			offer, tried, err := f.decide(ctx, h.id)
 			f.waiting.mu.Lock()
 			if !h.over {
 				h.answer.Offer, h.err = offer, err
@@ -249,8 +251,8 @@ func (f *Fleet) serve(ctx context.Context) {
 			}
 			f.waiting.mu.Unlock()
 		}
-		if then := f.waiting.looked(h); then != nil {
-			f.sightings.note(h.id, f.options.Now(), nil) // it was there until now
+		if then := f.waiting.evaluated(h); then != nil {
+			f.sightings.add(h.id, f.options.Now(), nil) // the device was there until now
 			then()
 			return
 		}

@@ -1,5 +1,5 @@
-// Package group puts calls of one kind that arrive at the same time into a batch, which needs one transaction, one
-// commit and one round trip (group commit). Both stores write through it. The store decides what a batch does: this
+// Package group puts calls that arrive together into a batch, which needs one transaction, one commit and one round
+// trip (group commit). Its main type is Group. Both stores write through it. The store decides what a batch does: this
 // package has no SQL.
 package group
 
@@ -11,11 +11,11 @@ import (
 	"aspects-poc/roles/server/fleet"
 )
 
-// A Group does what has queued in batches. Each of its workers takes whatever has queued while it was busy. Nobody waits
-// for a batch to fill, unless Linger says so.
+// A Group runs jobs in batches. Each of its workers takes the jobs that have queued while it was busy. Jobs do not wait
+// for a batch to fill, except for Linger.
 type Group[T any] struct {
-	// Linger is for how long the first job of a batch waits for others, if the batch before it had several: one who comes
-	// alone does not wait. Set it before the first Run.
+	// Linger is how long the first job of a batch waits for others if the previous batch had several jobs. A single
+	// caller does not wait. Set it before the first Run.
 	Linger time.Duration
 
 	jobs  chan *Job[T]
@@ -23,21 +23,21 @@ type Group[T any] struct {
 	most  int
 	ended sync.WaitGroup
 
-	mu     sync.RWMutex // guards closed, and jobs against being closed while somebody sends
+	mu     sync.RWMutex // guards closed, and prevents the close of jobs during a send
 	closed bool
 }
 
-// A Job is what one caller wants, and what came of it.
+// A Job is a caller's request and its result.
 type Job[T any] struct {
-	Want T     // may be changed: Run returns it
-	Err  error // of this job alone; it does not concern the others of its batch
+	Want T     // may be modified: Run returns it
+	Err  error // the error of this job only, not of its batch
 
-	ctx  context.Context // of the caller
+	ctx  context.Context // the caller's
 	done chan struct{}   // closed when Want and Err are final
 }
 
-// New starts workers, which end with Close. A batch has at most most jobs, so that the first does not wait for the last.
-// What do returns is the error of every job of the batch.
+// New starts workers, which end with Close. A batch has at most most jobs, so that the first does not wait long for the
+// last. An error of do is the error of every job of the batch.
 func New[T any](ctx context.Context, workers, most int, do func(context.Context, []*Job[T]) error) *Group[T] {
 	g := &Group[T]{jobs: make(chan *Job[T], most), do: do, most: most}
 	for range workers {
@@ -46,8 +46,8 @@ func New[T any](ctx context.Context, workers, most int, do func(context.Context,
 	return g
 }
 
-// Run does one thing and returns it with what came of it. It returns the error of ctx if that ends first: a job that has
-// not had its turn by then is not done, and one that has is. It returns fleet.ErrClosed after Close.
+// Run runs one job and returns its result. If ctx ends before the job's batch begins, the job is not run; after that it
+// is run all the same. In both cases Run returns the error of ctx. It returns fleet.ErrClosed after Close.
 func (g *Group[T]) Run(ctx context.Context, want T) (T, error) {
 	job := &Job[T]{ctx: ctx, Want: want, done: make(chan struct{})}
 	if err := g.queue(ctx, job); err != nil {
@@ -78,7 +78,7 @@ func (g *Group[T]) queue(ctx context.Context, job *Job[T]) error {
 	}
 }
 
-// Close does what is queued, and ends.
+// Close runs the queued jobs, and ends the workers.
 func (g *Group[T]) Close() {
 	g.mu.Lock()
 	if !g.closed {
@@ -107,8 +107,8 @@ func (g *Group[T]) work(ctx context.Context) {
 	}
 }
 
-// gather takes what is queued already, or comes while it lingers, less those whose callers have gone. It lingers in a
-// crowd only.
+// gather takes the jobs that are queued, or that arrive during Linger. It leaves out jobs whose callers have gone. It
+// lingers only if crowd is true.
 func (g *Group[T]) gather(first *Job[T], crowd bool) []*Job[T] {
 	var batch []*Job[T]
 	var lingered <-chan time.Time

@@ -14,13 +14,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// An add is one device to keep, and then the one that is kept.
+// An add is a device to store, and then the device that is stored.
 type add struct {
 	device      fleet.Device
-	mostPending int // 0 for any number
+	mostPending int // 0 means any number
 }
 
-// Add is as of fleet.Store. Devices that come at the same time are written together.
+// Add implements fleet.Store. It writes devices that arrive together in one transaction.
 func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (kept fleet.Device, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		got, err := s.adds.Run(ctx, add{device, mostPending})
@@ -46,13 +46,13 @@ func (s *Store) addAll(ctx context.Context, batch []*group.Job[add]) error {
 		notice.Devices = append(notice.Devices, id)
 	}
 	if err != nil || len(added) > 0 {
-		s.told([]fleet.Notice{notice}, err)
+		s.notify([]fleet.Notice{notice}, err)
 	}
 	if err != nil {
 		return err
 	}
 	if len(added) < len(batch) && s.primary.Load().synchronous {
-		// Who registers again may not have heard that it is kept.
+		// A device that registers again may not know that it is stored.
 		if err := s.touch(ctx); err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (s *Store) addAll(ctx context.Context, batch []*group.Job[add]) error {
 	for _, work := range batch {
 		device := &work.Want.device
 		if added[device.ID] {
-			added[device.ID] = false // of two with the same UUID the first is in
+			added[device.ID] = false // of two devices with the same UUID the first is stored
 			*device = fleet.Device{ID: device.ID, Registered: device.Registered, LastSeen: device.Registered,
 				Identity: device.Identity, KeyID: device.KeyID, Labels: device.Labels, Status: device.Status}
 			continue
@@ -74,8 +74,8 @@ func (s *Store) addAll(ctx context.Context, batch []*group.Job[add]) error {
 	return nil
 }
 
-// insert writes those devices that nothing is in the way of, and returns which, and for which there is no room among
-// those that wait for approval.
+// insert writes the devices that conflict with no stored one, and returns them. refused are the devices for which there
+// is no room among those that wait for approval.
 func (s *Store) insert(ctx context.Context, batch []*group.Job[add]) (added, refused map[uuid.UUID]bool, err error) {
 	added, refused = map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
 	err = pgx.BeginFunc(ctx, s.pool(), func(tx pgx.Tx) error {
@@ -95,9 +95,10 @@ func (s *Store) insert(ctx context.Context, batch []*group.Job[add]) (added, ref
 	return added, refused, err
 }
 
-// pendingRoom enters those in refused for which there is no room among the devices that wait for approval, and returns
-// the others. Who has more to add holds a row until the commit, so that several servers do not take the same room. A device
-// of a known key takes room as well for as long as its batch, as it is not known yet that it needs none.
+// pendingRoom adds to refused the devices for which there is no room among those that wait for approval, and returns
+// the others. A transaction with pending devices locks a row until the commit, so that several servers do not use the
+// same room. A device with a known key also takes room during its batch, because it is not known yet that it needs
+// none.
 func pendingRoom(ctx context.Context, tx pgx.Tx, batch []*group.Job[add], refused map[uuid.UUID]bool) (rest []*group.Job[add], err error) {
 	most := 0
 	for _, work := range batch {
@@ -126,7 +127,7 @@ func pendingRoom(ctx context.Context, tx pgx.Tx, batch []*group.Job[add], refuse
 	return rest, err
 }
 
-// insertRows writes devices, and enters in added which.
+// insertRows writes devices, and records in added which were written.
 func insertRows(ctx context.Context, tx pgx.Tx, batch []*group.Job[add], added map[uuid.UUID]bool) error {
 	var (
 		ids                 []uuid.UUID
@@ -173,7 +174,7 @@ func insertRows(ctx context.Context, tx pgx.Tx, batch []*group.Job[add], added m
 	return err
 }
 
-// inTheWay finds the device because of which another was not added: the one of its key, or that of its UUID.
+// inTheWay returns the device that prevented the addition of another: the one with its key, or with its UUID.
 func (s *Store) inTheWay(ctx context.Context, device fleet.Device) (fleet.Device, error) {
 	if key := rows.Digest(device.PublicKeyRSA); key != nil {
 		kept, err := s.one(ctx, "d.key_digest = $1", key)

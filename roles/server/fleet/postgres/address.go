@@ -13,13 +13,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// CheckAddress tells what is wrong with the address of a database. Its error never shows a password.
+// CheckAddress returns an error for an invalid address of a database. The error never shows a password.
 func CheckAddress(address string) error {
 	_, _, err := parse(address)
 	return err
 }
 
-// Name returns what may be shown of an address: user, host and database, never the password.
+// Name returns the printable part of an address: user, host and database, without the password.
 func Name(address string) string {
 	config, _, err := parse(address)
 	if err != nil {
@@ -32,8 +32,8 @@ func Name(address string) string {
 	return fmt.Sprintf("%s@%s/%s", conn.User, net.JoinHostPort(conn.Host, strconv.Itoa(int(conn.Port))), conn.Database)
 }
 
-// parse reads an address. Plain is its parameter of this name: the store then uses neither LISTEN and NOTIFY nor UNLOGGED, for
-// databases that accept them and do something else.
+// parse parses an address. plain is its parameter of this name: the store then uses neither LISTEN and NOTIFY nor
+// UNLOGGED, for databases that accept these words and do something else.
 func parse(address string) (config *pgxpool.Config, plain bool, err error) {
 	if !strings.HasPrefix(address, "postgres://") && !strings.HasPrefix(address, "postgresql://") {
 		return nil, false, errors.New("want postgres://USER:PASSWORD@HOST:PORT/DATABASE")
@@ -44,7 +44,7 @@ func parse(address string) (config *pgxpool.Config, plain bool, err error) {
 	case errors.As(err, &file):
 		return nil, false, file
 	case err != nil:
-		// What pgx says of it may have the password in it, where an address is too odd for it to be made out.
+		// The text of pgx's error may have the password of a malformed address.
 		return nil, false, errors.New("want postgres://USER:PASSWORD@HOST:PORT/DATABASE?NAME=VALUE&…, with parameters as libpq " +
 			"has them, and special characters of the password written as %XX")
 	}

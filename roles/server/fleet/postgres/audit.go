@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// addAudit adds a record. It is to be the last before the commit, because it holds a row that all acts need.
+// addAudit adds a record. It must be the last statement before the commit, because it locks a row that all acts need.
 const addAudit = "WITH next AS (UPDATE counters SET value = value + 1 WHERE name = 'audit' RETURNING value) INSERT INTO audit (number, " +
 	rows.AuditColumns + ") SELECT value, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19 FROM next"
 
@@ -20,8 +20,8 @@ func auditValues(record audit.Record) []any {
 	return rows.AuditValues(record, func(act uuid.UUID) any { return act })
 }
 
-// act does something in a transaction that no other server has to hear of, again when the database asks for that. If it is a part of
-// an act of package audit, and changes something, it has a record.
+// act runs do in a transaction that other servers need not hear of. It repeats the transaction when the database asks
+// for that. If do is part of an act of package audit and changes something, the transaction has its record.
 func (s *Store) act(ctx context.Context, do func(context.Context, pgx.Tx) (changed bool, err error)) error {
 	pending := audit.From(ctx)
 	err := s.call(ctx, func(ctx context.Context) error {
@@ -48,7 +48,7 @@ func (s *Store) act(ctx context.Context, do func(context.Context, pgx.Tx) (chang
 	return err
 }
 
-// AddRecord is as of audit.Store.
+// AddRecord implements audit.Store.
 func (s *Store) AddRecord(ctx context.Context, record audit.Record) error {
 	return s.call(ctx, func(ctx context.Context) error {
 		return s.again(ctx, func() error {
@@ -58,7 +58,7 @@ func (s *Store) AddRecord(ctx context.Context, record audit.Record) error {
 	})
 }
 
-// Records is as of audit.Store.
+// Records implements audit.Store.
 func (s *Store) Records(ctx context.Context, filter audit.Filter, limit int) (list []audit.Record, err error) {
 	where, order, arguments := rows.AuditFilter(filter, func(n int) string { return "$" + strconv.Itoa(n) })
 	arguments = append(arguments, limit)
@@ -79,7 +79,7 @@ func (s *Store) Records(ctx context.Context, filter audit.Filter, limit int) (li
 	return list, err
 }
 
-// LastRecord is as of audit.Store.
+// LastRecord implements audit.Store.
 func (s *Store) LastRecord(ctx context.Context) (number int64, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		return s.pool().QueryRow(ctx, "SELECT value FROM counters WHERE name = 'audit'").Scan(&number)
@@ -87,7 +87,7 @@ func (s *Store) LastRecord(ctx context.Context) (number int64, err error) {
 	return number, err
 }
 
-// TrimRecords is as of audit.Store.
+// TrimRecords implements audit.Store.
 func (s *Store) TrimRecords(ctx context.Context, before time.Time, most int64) error {
 	for _, rule := range rows.Trims(before, most) {
 		for gone := int64(rows.TrimPortion); gone == rows.TrimPortion; {

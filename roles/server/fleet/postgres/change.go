@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ChangeAll is as of fleet.Store.
+// ChangeAll implements fleet.Store.
 func (s *Store) ChangeAll(ctx context.Context, batch fleet.Batch) (layers []fleet.Layer, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) (notices []fleet.Notice, err error) {
 		layers, notices, err = s.changeAll(ctx, tx, batch)
@@ -33,15 +33,15 @@ func (s *Store) changeAll(ctx context.Context, tx pgx.Tx, changes fleet.Batch) (
 		return nil, nil, err
 	}
 	var batch pgx.Batch
-	notices := keep(ctx, &batch, result, present, devices)
+	notices := writeResult(ctx, &batch, result, present, devices)
 	if notices == nil {
 		return result.Layers, nil, nil
 	}
 	return result.Layers, notices, tx.SendBatch(ctx, &batch).Close()
 }
 
-// keep adds to a batch what writes what changes come to. devices are the rows of the devices of their layers.
-func keep(ctx context.Context, batch *pgx.Batch, result fleet.Result, present fleet.Present, devices map[uuid.UUID]int64) (notices []fleet.Notice) {
+// writeResult adds to a batch the statements for the result of changes. devices are the rows of the devices of their layers.
+func writeResult(ctx context.Context, batch *pgx.Batch, result fleet.Result, present fleet.Present, devices map[uuid.UUID]int64) (notices []fleet.Notice) {
 	var concerned []uuid.UUID
 	for i, layer := range result.Layers {
 		entry, before := result.Entries[i], present.Layers[i]
@@ -91,7 +91,7 @@ func keep(ctx context.Context, batch *pgx.Batch, result fleet.Result, present fl
 	return notices
 }
 
-// presentAll reads and locks what a batch depends on, and returns the rows of its devices too.
+// presentAll reads and locks everything on which a batch depends. It also returns the rows of its devices.
 func presentAll(ctx context.Context, tx pgx.Tx, batch fleet.Batch) (fleet.Present, map[uuid.UUID]int64, error) {
 	present := fleet.Present{Layers: make([]fleet.Layer, len(batch.Changes)), Unknown: map[fleet.LayerName]bool{},
 		Labels: map[fleet.LayerName]fleet.Labels{}, Secrets: map[string]int64{}}
@@ -157,8 +157,8 @@ func presentAll(ctx context.Context, tx pgx.Tx, batch fleet.Batch) (fleet.Presen
 	return present, devices, nil
 }
 
-// hold locks the row of a device and returns its number and the device's labels.
-func hold(ctx context.Context, tx pgx.Tx, id uuid.UUID) (row int64, labels fleet.Labels, err error) {
+// lockDevice locks the row of a device. It returns the row's number and the device's labels.
+func lockDevice(ctx context.Context, tx pgx.Tx, id uuid.UUID) (row int64, labels fleet.Labels, err error) {
 	var text string
 	err = tx.QueryRow(ctx, "SELECT id, labels FROM devices WHERE uuid = $1 FOR UPDATE", id).Scan(&row, &text)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -170,12 +170,12 @@ func hold(ctx context.Context, tx pgx.Tx, id uuid.UUID) (row int64, labels fleet
 	return row, labels, err
 }
 
-// draw makes a revision the last one drawn.
+// draw sets the fleet's last revision.
 func draw(batch *pgx.Batch, revision int64) {
 	batch.Queue("UPDATE counters SET value = $1 WHERE name = 'revision'", revision)
 }
 
-// concern keeps the last revision that concerned the devices of a selector.
+// concern stores the last revision that concerned the devices of a selector.
 func concern(batch *pgx.Batch, selector fleet.Selector, revision int64, waiting fleet.Waiting) {
 	batch.Queue(`INSERT INTO concerns (selector, revision, waiting) VALUES ($1, $2, $3)
 		ON CONFLICT (selector) DO UPDATE SET revision = excluded.revision,

@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// mostMissed is how many changes are told one by one to a server that was away; for more it is told that it has
-	// missed something.
+	// mostMissed is the largest number of changes that a server which was away reads one by one. For more it gets a
+	// notice that it has missed some.
 	mostMissed = 1000
-	// keepChanges is for how long changes are kept for a server that is away, in seconds.
+	// keepChanges is how long changes are stored for a server that is away, in seconds.
 	keepChanges = 10 * 60
-	// seconds is the time on the database's clock, in seconds since 1970. The servers' clocks may differ.
+	// seconds is the time by the database's clock, in seconds since 1970. The servers' clocks may differ.
 	seconds = "extract(epoch FROM clock_timestamp())::bigint"
 )
 
-// enter adds to a batch what tells other servers of a change. It is to be the last before the commit, as it holds a row
-// that all servers need.
+// enter adds to a batch the row with which other servers learn of a change. It must be last before the commit, because
+// it locks a row that all servers need.
 func (s *Store) enter(batch *pgx.Batch, notice fleet.Notice) {
 	devices := notice.Devices
 	if devices == nil {
@@ -36,19 +36,19 @@ func (s *Store) enter(batch *pgx.Batch, notice fleet.Notice) {
 	}
 }
 
-// told tells this process of changes that it made, when err says what came of them.
-func (s *Store) told(notices []fleet.Notice, err error) {
+// notify sends this process notices of its own changes. err is the result of the transaction.
+func (s *Store) notify(notices []fleet.Notice, err error) {
 	if rows.Refusal(err) {
 		return
 	}
 	for i := range notices {
-		// If the commit failed it may have been made, and the answer lost: as if another server had done it.
+		// A failed commit may have been made, with the answer lost. It then counts as another server's.
 		notices[i].Own = err == nil
 	}
 	s.hub.Send(notices...)
 }
 
-// catchUp reads what other servers have changed.
+// catchUp reads the changes of other servers.
 func (s *Store) catchUp(ctx context.Context, conn *pgx.Conn) error {
 	s.looking.Lock()
 	defer s.looking.Unlock()
@@ -71,7 +71,7 @@ func (s *Store) catchUp(ctx context.Context, conn *pgx.Conn) error {
 	next := s.last
 	whole := true
 	_, err = pgx.ForEachRow(rows, []any{&newest, &number, &origin, &kind, &revision, &layer, &devices}, func() error {
-		if number == nil { // none is new
+		if number == nil { // there is no new one
 			return nil
 		}
 		next++
@@ -94,7 +94,7 @@ func (s *Store) catchUp(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Maintain drops changes that all servers know, or have missed, and marks of requests that are too old to be taken again.
+// Maintain deletes changes that all servers know or have missed, and marks of requests that are too old to be replayed.
 func (s *Store) Maintain(ctx context.Context) error {
 	return s.call(ctx, func(ctx context.Context) error {
 		if _, err := s.pool().Exec(ctx, "DELETE FROM changes WHERE at < "+seconds+" - $1::bigint", keepChanges); err != nil {

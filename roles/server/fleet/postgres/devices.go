@@ -16,13 +16,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A read is one device to read.
+// A read is a device to read.
 type read struct {
 	id     uuid.UUID
 	device fleet.Device
 }
 
-// Device is as of fleet.Store. Devices that are asked for at the same time are read together.
+// Device implements fleet.Store. Concurrent calls share a query.
 func (s *Store) Device(ctx context.Context, id uuid.UUID) (device fleet.Device, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		got, err := s.reads.Run(ctx, read{id: id})
@@ -56,7 +56,7 @@ func (s *Store) readAll(ctx context.Context, batch []*group.Job[read]) error {
 	return nil
 }
 
-// DevicesByID is as of fleet.Store.
+// DevicesByID implements fleet.Store.
 func (s *Store) DevicesByID(ctx context.Context, ids []uuid.UUID) (list []fleet.Device, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		found, err := s.pool().Query(ctx, "SELECT "+rows.DeviceColumns+devicesFrom+" WHERE d.uuid = ANY($1)", ids)
@@ -71,7 +71,7 @@ func (s *Store) DevicesByID(ctx context.Context, ids []uuid.UUID) (list []fleet.
 	return list, nil
 }
 
-// DeviceByKey is as of fleet.Store.
+// DeviceByKey implements fleet.Store.
 func (s *Store) DeviceByKey(ctx context.Context, keyID string) (device fleet.Device, err error) {
 	if keyID == "" {
 		return fleet.Device{}, s.call(ctx, func(context.Context) error { return fleet.ErrUnknownDevice })
@@ -88,7 +88,7 @@ func (s *Store) DeviceByKey(ctx context.Context, keyID string) (device fleet.Dev
 	return device, err
 }
 
-// one reads the device that a condition is about.
+// one reads the device for a condition.
 func (s *Store) one(ctx context.Context, condition string, argument any) (device fleet.Device, err error) {
 	found, err := s.pool().Query(ctx, "SELECT "+rows.DeviceColumns+devicesFrom+" WHERE "+condition, argument)
 	if err != nil {
@@ -102,22 +102,22 @@ func (s *Store) one(ctx context.Context, condition string, argument any) (device
 	return device, err
 }
 
-// Devices is as of fleet.Store. The cursor is the ID of the last row.
+// Devices implements fleet.Store. The cursor is the ID of the last row.
 func (s *Store) Devices(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
 	return s.list(ctx, rows.BriefColumns, "", after, limit)
 }
 
-// Mute is as of fleet.Store.
+// Mute implements fleet.Store.
 func (s *Store) Mute(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
 	return s.list(ctx, rows.BriefColumns, " AND "+rows.IsMute, after, limit)
 }
 
-// Configs is as of fleet.Store.
+// Configs implements fleet.Store.
 func (s *Store) Configs(ctx context.Context, after string, limit int) (list []fleet.Device, next string, err error) {
 	return s.list(ctx, rows.ConfigColumns, "", after, limit)
 }
 
-// list returns columns of devices that a further condition is about.
+// list returns columns of devices, with a further condition.
 func (s *Store) list(
 	ctx context.Context, columns, condition, after string, limit int,
 ) (list []fleet.Device, next string, err error) {
@@ -139,7 +139,7 @@ func (s *Store) list(
 	return page.List, page.Next, nil
 }
 
-// Count is as of fleet.Store.
+// Count implements fleet.Store.
 func (s *Store) Count(ctx context.Context) (count int, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		return s.pool().QueryRow(ctx, "SELECT count(*) FROM devices").Scan(&count)
@@ -147,7 +147,7 @@ func (s *Store) Count(ctx context.Context) (count int, err error) {
 	return count, err
 }
 
-// Newest is as of fleet.Timekeeper.
+// Newest implements fleet.Timekeeper.
 func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 	var newest int64
 	err := s.call(ctx, func(ctx context.Context) error {
@@ -156,7 +156,7 @@ func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 	return rows.Time(newest), err
 }
 
-// Settle is as of fleet.Timekeeper.
+// Settle implements fleet.Timekeeper.
 func (s *Store) Settle(ctx context.Context, now time.Time) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		_, err := tx.Exec(ctx, `UPDATE standings SET last_seen = least(last_seen, $1), twins = least(twins, $1),
@@ -171,7 +171,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time) error {
 	})
 }
 
-// Time is as of fleet.Timed.
+// Time implements fleet.Timed.
 func (s *Store) Time(ctx context.Context) (now time.Time, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		return s.pool().QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
@@ -179,7 +179,7 @@ func (s *Store) Time(ctx context.Context) (now time.Time, err error) {
 	return now, err
 }
 
-// Standings is as of fleet.Store.
+// Standings implements fleet.Store.
 func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Duration) (list []fleet.Standing, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		found, err := s.pool().Query(ctx, "SELECT "+fmt.Sprintf(rows.StandingColumns, "labels", "$1", "$2")+
@@ -200,7 +200,7 @@ func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Dur
 	return list, err
 }
 
-// SetLabels is as of fleet.Store.
+// SetLabels implements fleet.Store.
 func (s *Store) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet.Labels, by fleet.Authorship) (revision int64, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		next, _, err := nextRevision(ctx, tx)
@@ -235,12 +235,12 @@ func (s *Store) SetLabels(ctx context.Context, id uuid.UUID, before, after fleet
 	return revision, nil
 }
 
-// changed is the notice that a device was.
+// changed returns the notice of a changed device.
 func changed(id uuid.UUID) []fleet.Notice {
 	return []fleet.Notice{{Kind: fleet.DevicesChanged, Devices: []uuid.UUID{id}}}
 }
 
-// SetName is as of fleet.Store.
+// SetName implements fleet.Store.
 func (s *Store) SetName(ctx context.Context, id uuid.UUID, name string, by fleet.Authorship) (revision int64, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		last, err := lock(ctx, tx)
@@ -260,7 +260,7 @@ func (s *Store) SetName(ctx context.Context, id uuid.UUID, name string, by fleet
 		case present == name:
 			revision = 0
 			return nil, nil
-		case taken: // nobody else renames devices as long as the counter is locked
+		case taken: // nobody else can rename a device while the counter is locked
 			return nil, fleet.ErrNameTaken
 		}
 		revision = last + 1
@@ -276,7 +276,7 @@ func (s *Store) SetName(ctx context.Context, id uuid.UUID, name string, by fleet
 	return revision, nil
 }
 
-// Named is as of fleet.Store.
+// Named implements fleet.Store.
 func (s *Store) Named(ctx context.Context, name string) (id uuid.UUID, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		err := s.pool().QueryRow(ctx, "SELECT uuid FROM devices WHERE name = $1", name).Scan(&id)
@@ -288,7 +288,7 @@ func (s *Store) Named(ctx context.Context, name string) (id uuid.UUID, err error
 	return id, err
 }
 
-// IDs is as of fleet.Store.
+// IDs implements fleet.Store.
 func (s *Store) IDs(ctx context.Context, first, last uuid.UUID, limit int) (list []uuid.UUID, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		found, err := s.pool().Query(ctx, "SELECT uuid FROM devices WHERE uuid BETWEEN $1 AND $2 ORDER BY uuid LIMIT $3", first, last, limit)
@@ -301,10 +301,10 @@ func (s *Store) IDs(ctx context.Context, first, last uuid.UUID, limit int) (list
 	return list, err
 }
 
-// SetStatus is as of fleet.Store.
+// SetStatus implements fleet.Store.
 func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status, within fleet.Scope) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
-		row, labels, err := hold(ctx, tx, id)
+		row, labels, err := lockDevice(ctx, tx, id)
 		if err == nil {
 			err = within.Device(labels)
 		}
@@ -319,10 +319,10 @@ func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status
 	})
 }
 
-// SetAlone is as of fleet.Store.
+// SetAlone implements fleet.Store.
 func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time, within fleet.Scope) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
-		row, labels, err := hold(ctx, tx, id)
+		row, labels, err := lockDevice(ctx, tx, id)
 		if err == nil {
 			err = within.Device(labels)
 		}
@@ -333,7 +333,7 @@ func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time, within
 	})
 }
 
-// SetKey is as of fleet.Store.
+// SetKey implements fleet.Store.
 func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, keyID string) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		var present string
@@ -359,7 +359,7 @@ func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, key
 	})
 }
 
-// Remove is as of fleet.Store.
+// Remove implements fleet.Store.
 func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		last, err := lock(ctx, tx)
@@ -393,7 +393,7 @@ func (s *Store) Remove(ctx context.Context, id uuid.UUID, by fleet.Authorship) e
 			remember(ctx, &batch, fleet.Entry{Revision: last + 1, Authorship: by, Layer: layer.Name, Action: fleet.Removed,
 				Before: &layer.Config})
 		}
-		// standings first: whoever changes several of these tables takes that row before the others.
+		// standings first: a transaction that changes several of these tables locks that row before the others.
 		for _, table := range []string{"standings", "reports", "stats", "layers"} {
 			batch.Queue("DELETE FROM "+table+" WHERE device = $1", row)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// SQLSTATEs that something depends on (PostgreSQL's documentation, appendix A).
+// The SQLSTATEs that the code distinguishes (PostgreSQL's documentation, appendix A).
 const (
 	uniqueViolation      = "23505"
 	duplicateTable       = "42P07"
@@ -36,11 +36,11 @@ const (
 	duplicateStatement   = "42P05"
 )
 
-// attempts is how often something is tried that the database asks to try again.
+// attempts is how often a transaction is tried that the database asks to repeat.
 const attempts = 10
 
-// explain adds what to do to what the database or the network says, and marks what goes by itself as
-// fleet.ErrOutage. ctx is the caller's: that the caller has gone is not the database's fault.
+// explain adds to an error of the database or the network what to do. An error that may pass by itself becomes a
+// fleet.ErrOutage. ctx is the caller's: its end is no fault of the database.
 func explain(ctx context.Context, err error) error {
 	switch {
 	case err == nil, rows.Refusal(err), ctx.Err() != nil, errors.Is(err, fleet.ErrOutage):
@@ -68,7 +68,7 @@ func explainRefusal(err error, code string) error {
 	case code == diskFull:
 		return fmt.Errorf("%w: the database's disk is full (%w); make room there, nothing that was acknowledged is lost",
 			fleet.ErrOutage, err)
-	case code == invalidCatalogName: // the server may be there before its administrator makes the database
+	case code == invalidCatalogName: // the server may be ready before its administrator creates the database
 		return fmt.Errorf("%w: %w; create it, or correct --database", fleet.ErrOutage, err)
 	case code == adminShutdown, code == crashShutdown, code == cannotConnectNow, code == queryCanceled,
 		code == serializationFailure, code == deadlockDetected,
@@ -84,7 +84,7 @@ func explainRefusal(err error, code string) error {
 	return err
 }
 
-// isConnection tells trouble with the way to the database from what the database says.
+// isConnection reports whether an error comes from the connection, and not from the database.
 func isConnection(err error) bool {
 	var failed *pgconn.ConnectError
 	var network net.Error
@@ -93,7 +93,7 @@ func isConnection(err error) bool {
 		errors.Is(err, pgconn.ErrConnClosed)
 }
 
-// isRetry tells whether the database asks to do the whole transaction again.
+// isRetry reports whether the database asks to repeat the whole transaction.
 func isRetry(err error) bool {
 	var refused *pgconn.PgError
 	return errors.As(err, &refused) && (refused.Code == serializationFailure || refused.Code == deadlockDetected)

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// remember adds to a batch what writes an entry of the history.
+// remember adds to a batch the statement for an entry of the history.
 func remember(ctx context.Context, batch *pgx.Batch, entry fleet.Entry) {
 	audit.From(ctx).Revised(entry.Revision)
 	batch.Queue("INSERT INTO history ("+rows.EntryColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
@@ -37,17 +37,17 @@ func (s *Store) entries(ctx context.Context, query string, arguments ...any) (li
 	return list, err
 }
 
-// History is as of fleet.Store.
+// History implements fleet.Store.
 func (s *Store) History(ctx context.Context, layer fleet.LayerName, below int64, limit int) ([]fleet.Entry, error) {
 	return s.listEntries(ctx, rows.BriefEntryColumns, layer, below, limit)
 }
 
-// Entries is as of fleet.Store.
+// Entries implements fleet.Store.
 func (s *Store) Entries(ctx context.Context, layer fleet.LayerName, below int64, limit int) ([]fleet.Entry, error) {
 	return s.listEntries(ctx, rows.EntryColumns, layer, below, limit)
 }
 
-// listEntries reads columns, which are rows.EntryColumns or rows.BriefEntryColumns.
+// listEntries reads entries with these columns: rows.EntryColumns or rows.BriefEntryColumns.
 func (s *Store) listEntries(
 	ctx context.Context, columns string, layer fleet.LayerName, below int64, limit int,
 ) ([]fleet.Entry, error) {
@@ -64,7 +64,7 @@ func (s *Store) listEntries(
 // ofLayers are the actions that change a layer.
 var ofLayers = []int16{int16(fleet.Set), int16(fleet.Removed)}
 
-// LastChange is as of fleet.Store.
+// LastChange implements fleet.Store.
 func (s *Store) LastChange(ctx context.Context) (revision int64, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		return s.pool().QueryRow(ctx, "SELECT coalesce((SELECT revision FROM history WHERE action = ANY($1) ORDER BY revision DESC LIMIT 1), 0)",
@@ -73,12 +73,12 @@ func (s *Store) LastChange(ctx context.Context) (revision int64, err error) {
 	return revision, err
 }
 
-// Entry is as of fleet.Store.
+// Entry implements fleet.Store.
 func (s *Store) Entry(ctx context.Context, revision int64) (fleet.Entry, error) {
 	return only(s.entries(ctx, "SELECT "+rows.EntryColumns+" FROM history WHERE revision = $1", revision))
 }
 
-// LayerAt is as of fleet.Store.
+// LayerAt implements fleet.Store.
 func (s *Store) LayerAt(ctx context.Context, name fleet.LayerName, revision int64) (fleet.Entry, error) {
 	return only(s.entries(ctx, "SELECT "+rows.EntryColumns+` FROM history
 		WHERE layer = $1 AND revision <= $2 AND action = ANY($3) ORDER BY revision DESC LIMIT 1`,

@@ -15,21 +15,22 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrNotEmpty is why nothing is imported into a database that has something already.
+// ErrNotEmpty means that the target of an import has data already.
 var ErrNotEmpty = errors.New("the database is not empty")
 
-// page is how many devices, or entries of the history, are read and written at a time.
+// page is how many devices, or entries of the history, are copied at a time.
 const page = 1000
 
-// Imported counts what was.
+// Imported counts the copied rows.
 type Imported struct {
 	Devices, Reports, Stats, Layers, Secrets, Releases, History, Tokens, Records int64
 }
 
-// Import copies all that another store keeps into this database, which has to be empty: devices with what they reported,
-// their statistics and layers, the other layers, the named secrets, the history, the audit log, and the tokens kept beside (nil: none). It is all or nothing,
-// one transaction, committed when the database has counted as many rows as were read. Nobody else may change the other
-// store meanwhile. Progress, if not nil, is told how many devices of how many are done.
+// Import copies the whole content of another store into this database, which must be empty: devices with their reports,
+// statistics and layers, the other layers, the named secrets, the history, the audit log, and the tokens in tokens
+// (nil: none). It is one transaction, which is committed when the database has counted as many rows as were read.
+// Nobody else may change the other store meanwhile. progress, if not nil, is called with the number of copied devices
+// and of all devices.
 func (s *Store) Import(
 	ctx context.Context, from fleet.Store, tokens access.Store, progress func(done, all int64),
 ) (Imported, error) {
@@ -59,7 +60,7 @@ func (s *Store) Import(
 			return err
 		}
 		var batch pgx.Batch
-		s.enter(&batch, fleet.Notice{Kind: fleet.Lost}) // for servers that run on the database already
+		s.enter(&batch, fleet.Notice{Kind: fleet.Lost}) // for servers that already run on the database
 		return tx.SendBatch(ctx, &batch).Close()
 	})
 	if err != nil {
@@ -69,7 +70,7 @@ func (s *Store) Import(
 	return done, nil
 }
 
-// empty tells whether the database is, and holds off whoever else would write.
+// empty reports whether the database is empty, and locks it against other writers.
 func empty(ctx context.Context, tx pgx.Tx) error {
 	revision, err := lock(ctx, tx)
 	if err != nil {
@@ -91,9 +92,9 @@ func empty(ctx context.Context, tx pgx.Tx) error {
 type importer struct {
 	tx     pgx.Tx
 	from   fleet.Store
-	access access.Store // nil: it keeps no tokens
+	access access.Store // nil without tokens
 	done   *Imported
-	keys   map[string]bool // the digests and names of keys that were copied
+	keys   map[string]bool // digests of the copied keys, and their names
 }
 
 func (i *importer) copy(ctx context.Context, table string, columns []string, values [][]any) (int64, error) {
@@ -103,7 +104,7 @@ func (i *importer) copy(ctx context.Context, table string, columns []string, val
 	return i.tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(values))
 }
 
-// devices copies devices and what hangs on them, numbered anew in their order.
+// devices copies devices and their other rows. It numbers them anew in their order.
 func (i *importer) devices(ctx context.Context, progress func()) error {
 	number := int64(0)
 	for after := ""; ; {
@@ -168,8 +169,8 @@ func (i *importer) devices(ctx context.Context, progress func()) error {
 	return err
 }
 
-// device returns a row of devices. Old versions of the embedded store may have several devices of one key, of which the
-// first counts: the others go without what it is found by.
+// device returns a row of devices. An old embedded store may have several devices with one key: only the first gets the
+// columns by which it is found.
 func (i *importer) device(number int64, device fleet.Device) []any {
 	digest, keyID := rows.Digest(device.PublicKeyRSA), rows.NullIfEmpty(device.KeyID)
 	if digest != nil && i.keys[string(digest)] {
@@ -185,7 +186,7 @@ func (i *importer) device(number int64, device fleet.Device) []any {
 
 var layerNames = append(names(rows.LayerColumns), "device")
 
-// names are those of columns.
+// names returns the names in a list of columns.
 func names(columns string) []string { return strings.Split(columns, ", ") }
 
 func layerValues(layer fleet.Layer, device *int64) []any {
@@ -318,7 +319,7 @@ func (i *importer) signatures(ctx context.Context) error {
 	return err
 }
 
-// sealing copies how the secrets are sealed: they are copied as they are.
+// sealing copies how the secrets are sealed. The secrets themselves are copied unchanged.
 func (i *importer) sealing(ctx context.Context) error {
 	state, err := i.from.Sealing(ctx)
 	if err == nil {
@@ -327,7 +328,7 @@ func (i *importer) sealing(ctx context.Context) error {
 	return err
 }
 
-// samples copies the numbers of devices, in the place of those that a server has taken of the empty database.
+// samples copies the numbers of devices. They replace those that a server has stored for the empty database.
 func (i *importer) samples(ctx context.Context) error {
 	list, err := i.from.Samples(ctx, time.Time{})
 	if err != nil {
@@ -344,7 +345,7 @@ func (i *importer) samples(ctx context.Context) error {
 	return err
 }
 
-// audit copies the audit log behind the records that the database has, if a server has run on it already.
+// audit copies the audit log behind the records of the database, which has some if a server has run on it.
 func (i *importer) audit(ctx context.Context) error {
 	var before int64
 	if err := i.tx.QueryRow(ctx, "SELECT value FROM counters WHERE name = 'audit' FOR UPDATE").Scan(&before); err != nil {
@@ -377,7 +378,7 @@ func (i *importer) audit(ctx context.Context) error {
 	return err
 }
 
-// verify has the database count.
+// verify lets the database count.
 func (i *importer) verify(ctx context.Context) error {
 	for _, table := range []struct {
 		name string

@@ -11,19 +11,20 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// channel carries notices of changes: that there is something to read, and (their payload) whose it is.
+// channel has the notices of changes: a notice means that there is something to read; its payload is the server that
+// made the change.
 const channel = "aspects_fleet"
 
 const (
-	// lookEvery is how often a server looks for changes of which no notice came: as none comes from a database that has
-	// no LISTEN, nor through a pooler in transaction mode.
+	// lookEvery is the time between two reads of changes without a notice. No notice comes from a database without
+	// LISTEN, or through a pooler in transaction mode.
 	lookEvery = time.Second
-	// lookTime is how long the database may take for a look. After that the server asks whether it is still there.
+	// lookTime is the longest time for a read. After it the server checks whether the database is still there.
 	lookTime = 2 * time.Second
 )
 
-// watch tells this process what other servers change, until ctx ends, and notices first when the database is lost: it has a
-// connection of its own, on which it listens and looks, and finds the primary again when that fails.
+// watch sends this process the changes of other servers until ctx ends. It is the first to detect the loss of the
+// database: it has its own connection, on which it listens and reads, and it finds the primary again.
 func (s *Store) watch(ctx context.Context, conn *pgx.Conn) {
 	for conn != nil {
 		err := s.listen(ctx, conn)
@@ -35,7 +36,7 @@ func (s *Store) watch(ctx context.Context, conn *pgx.Conn) {
 	}
 }
 
-// listen reads what is new at every notice, and at every look, until that fails.
+// listen reads the changes after every notice and at regular times, until an error.
 func (s *Store) listen(ctx context.Context, conn *pgx.Conn) error {
 	if !s.deaf {
 		_, err := conn.Exec(ctx, "LISTEN "+channel)
@@ -43,7 +44,7 @@ func (s *Store) listen(ctx context.Context, conn *pgx.Conn) error {
 		switch {
 		case errors.As(err, &refused) && (refused.Code == featureNotSupported || refused.Code == syntaxError):
 			s.deaf = true
-			s.log.Info("the database has no LISTEN: changes made through other servers are looked for", "every", lookEvery)
+			s.log.Info("the database has no LISTEN: this server polls it for the changes of other servers", "every", lookEvery)
 		case err != nil:
 			return err
 		}
@@ -60,7 +61,7 @@ func (s *Store) listen(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// hear returns at a notice of another server, or when the time has come to look.
+// hear returns after a notice of another server, or when the time next has come.
 func (s *Store) hear(ctx context.Context, conn *pgx.Conn, next time.Time) error {
 	if s.deaf { // no notice comes
 		return poll.Sleep(ctx, time.Until(next))
@@ -74,7 +75,7 @@ func (s *Store) hear(ctx context.Context, conn *pgx.Conn, next time.Time) error 
 			return nil
 		case err != nil:
 			return err
-		case notification.Payload != s.origin.String(): // its own it knows
+		case notification.Payload != s.origin.String(): // not this server's own
 			return nil
 		}
 	}

@@ -11,13 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ErrNewer is why a database of a later version of this program is left alone.
+// ErrNewer means that a later version of this program has written the database.
 var ErrNewer = errors.New("a newer version of this program has written it")
 
 // migrate brings the schema to the newest version, or does nothing: all steps are one transaction. Servers that start
-// together take turns at the row that holds the version: a lock of a row is what every database has that speaks the
-// protocol, it ends with the transaction that took it, and a pooler in transaction mode cannot lose it, as it would an
-// advisory lock of a session.
+// together lock the row that has the version, one after the other. A row lock is in every database that speaks the
+// protocol, it ends with its transaction, and a pooler in transaction mode cannot lose it, unlike a session's advisory
+// lock.
 func migrate(ctx context.Context, conn *pgx.Conn, steps []migration, plain bool) error {
 	if err := begin(ctx, conn); err != nil {
 		return err
@@ -41,7 +41,7 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []migration, plain bool)
 	for _, step := range steps[version:] {
 		var err error
 		if step.statements != "" {
-			err = take(ctx, tx, step.statements, plain)
+			err = runStep(ctx, tx, step.statements, plain)
 		}
 		if err == nil && step.fill != nil {
 			err = step.fill(ctx, tx)
@@ -56,8 +56,8 @@ func migrate(ctx context.Context, conn *pgx.Conn, steps []migration, plain bool)
 	return tx.Commit(ctx)
 }
 
-// take takes a step. Where the database has no unlogged tables, it has plain ones.
-func take(ctx context.Context, tx pgx.Tx, step string, asPlain bool) error {
+// runStep runs a step. In a database without unlogged tables it makes plain ones.
+func runStep(ctx context.Context, tx pgx.Tx, step string, asPlain bool) error {
 	execute := func(step string) error {
 		return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { // a savepoint
 			_, err := tx.Exec(ctx, step, pgx.QueryExecModeSimpleProtocol)
@@ -76,10 +76,10 @@ func take(ctx context.Context, tx pgx.Tx, step string, asPlain bool) error {
 	return err
 }
 
-// leapt are the answers to one of two that make the same table at once, by how far the other had got.
+// leapt are the errors if two servers make the same table at once. Which one depends on how far the other server is.
 var leapt = []string{uniqueViolation, duplicateTable, duplicateObject}
 
-// begin makes the row that holds the version, where there is none.
+// begin makes the row that has the version, unless there is one.
 func begin(ctx context.Context, conn *pgx.Conn) error {
 	const row = `CREATE TABLE IF NOT EXISTS schema_version (
 		one     boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -88,7 +88,7 @@ func begin(ctx context.Context, conn *pgx.Conn) error {
 	INSERT INTO schema_version (version) VALUES (0) ON CONFLICT DO NOTHING`
 	var err error
 	for range attempts {
-		_, err = conn.Exec(ctx, row, pgx.QueryExecModeSimpleProtocol) // which takes several statements
+		_, err = conn.Exec(ctx, row, pgx.QueryExecModeSimpleProtocol) // the simple protocol permits several statements
 		var refused *pgconn.PgError
 		if !errors.As(err, &refused) || !slices.Contains(leapt, refused.Code) {
 			return err

@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// nonceTime is how long a device waits for the word whether its request is new. What it may do without it must not
-	// have to wait as long as for other things.
+	// nonceTime is how long a device waits for the answer whether its request is new. It is shorter than other limits,
+	// because a device may do some things without that answer.
 	nonceTime = 2 * time.Second
-	// nonceLinger is for how long requests are collected for one statement: each signed poll needs one.
+	// nonceLinger is how long requests are collected for one statement. Each signed poll needs the answer.
 	nonceLinger = 3 * time.Millisecond
 )
 
 var _ access.Nonces = (*Store)(nil)
 
-// A nonce is a request's mark, and then whether it came first.
+// A nonce is the mark of a request, and then whether the mark is new.
 type nonce struct {
 	mark  access.Mark
 	until int64 // seconds since 1970
 	first bool
 }
 
-// TakeNonce is as of access.Nonces. Requests that come at the same time are looked up together.
+// TakeNonce implements access.Nonces. Concurrent calls share a statement.
 func (s *Store) TakeNonce(ctx context.Context, mark access.Mark, until time.Time) (first bool, err error) {
 	bounded, cancel := context.WithTimeout(ctx, nonceTime)
 	defer cancel()
@@ -49,7 +49,7 @@ func (s *Store) TakeNonce(ctx context.Context, mark access.Mark, until time.Time
 func (s *Store) takeNonces(ctx context.Context, batch []*group.Job[nonce]) error {
 	ctx, cancel := s.within(ctx, nonceTime)
 	defer cancel()
-	// In one order, so that two servers with the same requests do not wait for each other.
+	// Two servers with the same requests use the same order, so that they do not wait for each other.
 	slices.SortFunc(batch, func(a, b *group.Job[nonce]) int { return bytes.Compare(a.Want.mark[:], b.Want.mark[:]) })
 	var marks [][]byte
 	var until []int64
@@ -76,7 +76,7 @@ func (s *Store) takeNonces(ctx context.Context, batch []*group.Job[nonce]) error
 	}
 	for _, work := range batch {
 		work.Want.first = taken[work.Want.mark]
-		delete(taken, work.Want.mark) // of two in one batch one is first
+		delete(taken, work.Want.mark) // of two equal marks in a batch one is new
 	}
 	return nil
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Observe is as of fleet.Store. It writes mostTogether devices at a time, each lot for itself.
+// Observe implements fleet.Store. It writes at most mostTogether devices in a transaction.
 func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
 	for lot := range slices.Chunk(list, mostTogether) {
 		err := s.call(ctx, func(ctx context.Context) error {
 			return s.again(ctx, func() error {
-				var batch pgx.Batch // one round trip, and one transaction, as there is no BEGIN
+				var batch pgx.Batch // one round trip and one transaction, because there is no BEGIN
 				sights(&batch, lot)
 				figures(&batch, lot)
 				thinnings(&batch, lot)
@@ -31,7 +31,8 @@ func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
 	return nil
 }
 
-// sights writes when devices were seen, where that is newer than what is kept. It takes rows in one order: see keepReports.
+// sights stores when devices were seen, if that is newer than the stored time. It locks rows in the order of
+// keepReports.
 func sights(batch *pgx.Batch, lot []fleet.Observation) {
 	type sight struct{ at, twins int64 }
 	newest := make(map[uuid.UUID]sight, len(lot))
@@ -57,7 +58,7 @@ func sights(batch *pgx.Batch, lot []fleet.Observation) {
 		WHERE s.device = a.id AND (a.at > s.last_seen OR a.twins > s.twins)`, ids, times, twins)
 }
 
-// figures writes statistics.
+// figures stores statistics.
 func figures(batch *pgx.Batch, lot []fleet.Observation) {
 	type point struct {
 		id uuid.UUID
@@ -86,7 +87,7 @@ func figures(batch *pgx.Batch, lot []fleet.Observation) {
 		ON CONFLICT (device, at) DO UPDATE SET text = excluded.text`, ids, times, texts)
 }
 
-// thinnings drops statistics.
+// thinnings deletes statistics.
 func thinnings(batch *pgx.Batch, lot []fleet.Observation) {
 	var ids []uuid.UUID
 	var before, steps []int64

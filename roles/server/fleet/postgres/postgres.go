@@ -1,14 +1,15 @@
 // Package postgres stores the fleet's state in PostgreSQL (15 or later), or in a database that speaks its protocol, for
-// several servers at a time. Its main type is Store.
+// several servers at once. Its main type is Store. Package fleet has the rules, and package rows what both stores
+// share.
 //
 // Servers have no state of their own: the transaction that writes also draws the revision, and checks what the caller
-// expects. It enters each change in the table changes, under a number; numbers become visible in their order. The other
-// servers read on from the last number that they know: at once when NOTIFY tells them to, and every second anyway. So
-// LISTEN only makes this faster, and a server that loses its connection loses no change.
+// expects. It records each change in the table changes with a number; numbers become visible in their order. The other
+// servers read the changes after the last number that they know: at once after a NOTIFY, and otherwise every second.
+// Thus LISTEN only makes this faster, and a server that loses its connection loses no change.
 //
-// One connection watches the database: it listens, and looks for changes. When it fails, the store asks all hosts of
-// the address at the same time which one accepts writes, and gives up all connections to the lost one: see primary.
-// Until then it refuses calls at once.
+// One connection watches the database: it listens and reads changes. When it fails, the store asks all hosts of the
+// address in parallel which one accepts writes, and closes all connections to the lost one: see primary. Until then it
+// refuses calls at once.
 //
 // Calls of many devices at the same time share statements and commits: see package group. If the database does not
 // answer an operation in time, or there is no database, the error is fleet.ErrOutage. The store reconnects by itself.
@@ -34,20 +35,20 @@ import (
 )
 
 const (
-	// inTime is how long the database may take for an operation. Devices wait longer than that for an answer.
+	// inTime is the longest time of an operation. Devices wait longer for an answer.
 	inTime = 10 * time.Second
-	// connections is how many a server keeps at most where the address says nothing else (pool_max_conns).
+	// connections is the largest number of connections of a server without pool_max_conns in the address.
 	connections = 10
-	// mostTogether bounds what one statement does, so that the first of a crowd does not wait for the last.
+	// mostTogether limits the work of one statement, so that the first of many callers does not wait for the last.
 	mostTogether = 512
 )
 
-// Options changes how a store works. The zero value is ready for use.
+// Options are options of Open. The zero value is ready for use.
 type Options struct {
-	Log *slog.Logger // for what happens between calls; nil means nowhere
-	// Deaf makes the store do without LISTEN, as if the database had none.
+	Log *slog.Logger // for events between calls; nil means no log
+	// Deaf makes the store behave as with a database without LISTEN.
 	Deaf bool
-	// Wait makes Open wait for a database that does not answer, until its context ends.
+	// Wait makes Open wait for a database that does not answer, until the context ends.
 	Wait bool
 }
 
@@ -60,7 +61,7 @@ type Store struct {
 	primary atomic.Pointer[primary]
 	trouble trouble
 	log     *slog.Logger
-	origin  uuid.UUID // of changes
+	origin  uuid.UUID // origin of this server's changes
 	hub     fleet.Hub
 	plain   bool // see parse
 
@@ -74,11 +75,11 @@ type Store struct {
 	confirms *group.Group[struct{}]
 
 	looking sync.Mutex // guards last
-	last    int64      // number of the last change known
+	last    int64      // number of the last known change
 	stop    context.CancelFunc
-	running sync.WaitGroup // watch, and what it has started
+	running sync.WaitGroup // watch, and the goroutines that it starts
 
-	mu     sync.RWMutex // guards closed, and calls against being added after it
+	mu     sync.RWMutex // guards closed, and prevents that a call begins after it
 	closed bool
 	calls  sync.WaitGroup
 }
@@ -137,13 +138,13 @@ func (s *Store) start(ctx context.Context) error {
 	s.primary.Store(first)
 	if first.pooled && !s.deaf {
 		s.deaf = true
-		s.log.Info("a pooler is before the database, through which LISTEN may not work: changes made through other servers are looked "+
-			"for; an address without the pooler makes them known at once", "every", lookEvery)
+		s.log.Info("a pooler is in front of the database, and LISTEN may not work through it: this server polls the database for the "+
+			"changes of other servers; an address without the pooler makes them known at once", "every", lookEvery)
 	}
-	// The background's own context: the caller's may be for opening only.
+	// The caller's context may be for the opening only.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	// Two workers each: one has its statement under way while the other gathers.
+	// Two workers each: one runs its statement while the other gathers jobs.
 	s.adds = group.New(background, 2, mostTogether, s.addAll)
 	s.reads = group.New(background, 2, mostTogether, s.readAll)
 	s.reports = group.New(background, 2, mostTogether, s.reportAll)
@@ -154,7 +155,8 @@ func (s *Store) start(ctx context.Context) error {
 	return nil
 }
 
-// prepare brings the tables up to date, and finds out what the database can do and what was changed last.
+// prepare brings the tables up to date. It finds out what the database supports, and reads the number of the last
+// change.
 func (s *Store) prepare(ctx context.Context, conn *pgx.Conn) error {
 	if err := migrate(ctx, conn, migrations, s.plain); err != nil {
 		return err
@@ -169,8 +171,8 @@ func (s *Store) prepare(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Check has the database write a row, as one that answers may be read-only, or have no room. If the database was lost it
-// waits for one search.
+// Check makes the database write a row, because one that answers may be read-only or full. If the database is lost,
+// Check waits for one search.
 func (s *Store) Check(ctx context.Context) error {
 	for begin := time.Now(); s.primary.Load().lost.Err() != nil && time.Since(begin) < seekTime; {
 		if err := poll.Sleep(ctx, seekEvery/10); err != nil {
@@ -182,13 +184,13 @@ func (s *Store) Check(ctx context.Context) error {
 	})
 }
 
-// Shared is as of fleet.Sharer.
+// Shared implements fleet.Sharer.
 func (s *Store) Shared() bool { return true }
 
-// Changes is as of fleet.Store.
+// Changes implements fleet.Store.
 func (s *Store) Changes(ctx context.Context) (<-chan fleet.Notice, error) { return s.hub.Listen(ctx) }
 
-// Close waits for calls under way and closes all connections.
+// Close waits for running calls and closes all connections.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	closed := s.closed
@@ -210,7 +212,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// call does something with the database, within the time that it may take, and explains what goes wrong.
+// call runs do with the limit of time, and explains its errors.
 func (s *Store) call(ctx context.Context, do func(context.Context) error) error {
 	s.mu.RLock()
 	if s.closed {
@@ -232,8 +234,9 @@ func (s *Store) call(ctx context.Context, do func(context.Context) error) error 
 	return err
 }
 
-// write does something in a transaction, again when the database asks for that, and tells of it. do must not change
-// anything but the database, and its results. If it is a part of an act of package audit, and changes something, it has a record.
+// write runs do in a transaction and sends the notices that it returns. It repeats the transaction when the database
+// asks for that, so do must change only the database and its own results. If do is part of an act of package audit and
+// changes something, the transaction has its record.
 func (s *Store) write(ctx context.Context, do func(context.Context, pgx.Tx) ([]fleet.Notice, error)) error {
 	pending := audit.From(ctx)
 	return s.call(ctx, func(ctx context.Context) error {
@@ -257,7 +260,7 @@ func (s *Store) write(ctx context.Context, do func(context.Context, pgx.Tx) ([]f
 				return tx.SendBatch(ctx, &batch).Close()
 			})
 		})
-		s.told(notices, err)
+		s.notify(notices, err)
 		if err == nil {
 			pending.Committed()
 		}
@@ -265,7 +268,8 @@ func (s *Store) write(ctx context.Context, do func(context.Context, pgx.Tx) ([]f
 	})
 }
 
-// confirmed makes sure that what a transaction has read is kept: it is so already, but whoever wrote it may not have heard so.
+// confirmed makes sure that what a transaction has read is durable. It is stored already, but its author may have got
+// no answer.
 func (s *Store) confirmed(ctx context.Context, tx pgx.Tx) (err error) {
 	if s.primary.Load().synchronous {
 		_, err = tx.Exec(ctx, touch)
@@ -273,7 +277,7 @@ func (s *Store) confirmed(ctx context.Context, tx pgx.Tx) (err error) {
 	return err
 }
 
-// again does something until it succeeds or fails for another reason than that the database wants it done again.
+// again repeats do as long as the database asks for it.
 func (s *Store) again(ctx context.Context, do func() error) error {
 	var err error
 	for range attempts {
@@ -284,13 +288,14 @@ func (s *Store) again(ctx context.Context, do func() error) error {
 	return err
 }
 
-// lock takes the row of the revisions, in whose order writers of targets and labels go, and returns the last one drawn.
+// lock locks the row of the revisions, which serialises the writers of targets and labels. It returns the last
+// revision.
 func lock(ctx context.Context, tx pgx.Tx) (revision int64, err error) {
 	err = tx.QueryRow(ctx, "SELECT value FROM counters WHERE name = 'revision' FOR UPDATE").Scan(&revision)
 	return revision, err
 }
 
-// nextRevision is lock, but returns the revision to draw next; amid a release, which amid tells, one is left out before.
+// nextRevision is lock, but returns the next revision to draw. During a release it leaves out one; amid reports that.
 func nextRevision(ctx context.Context, tx pgx.Tx) (revision int64, amid bool, err error) {
 	if revision, err = lock(ctx, tx); err == nil {
 		err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM releases WHERE active = 1)").Scan(&amid)

@@ -22,30 +22,31 @@ const (
 	seekEvery = 250 * time.Millisecond
 )
 
-// A primary is the server of the database that takes writes, and the connections to it. When it is lost, all calls end that
-// wait for it, and its connections are given up together: whoever asks them one by one waits for each.
+// A primary is the server of the database that accepts writes, with the connections to it. When it is lost, all calls
+// that wait for it end, and all its connections are closed at once, because each alone would wait for the lost server.
 type primary struct {
 	pool  *pgxpool.Pool
-	begun string          // when the server of the database started; "" if it does not say
+	begun string          // start of the database's server; "" if it does not report it
 	lost  context.Context // ends when the primary is lost
 	lose  context.CancelFunc
-	// synchronous says that a commit waits for a standby. What a read shows may then be lost: see Store.Confirm.
+	// synchronous means that a commit waits for a standby. A value that a read returns may then still get lost: see
+	// Store.Confirm.
 	synchronous bool
-	// pooled says that a pooler is in between: sessions are not the server's own.
+	// pooled means that there is a pooler in front: sessions are not the server's own.
 	pooled bool
 }
 
 func (p *primary) close() {
 	p.lose()
-	p.pool.Close() // waits for the calls under way, which have ended
+	p.pool.Close() // waits for running calls, which have ended
 }
 
 var errLost = fmt.Errorf("%w: no server of the database takes writes", fleet.ErrOutage)
 
-// pool returns the connections to the primary, or to the one that was lost last.
+// pool returns the connections to the primary, or to the last one if it is lost.
 func (s *Store) pool() *pgxpool.Pool { return s.primary.Load().pool }
 
-// within bounds a context by a time and by the loss of the primary.
+// within returns a context that also ends after a time or when the primary is lost.
 func (s *Store) within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	stop := context.AfterFunc(s.primary.Load().lost, cancel)
@@ -81,8 +82,8 @@ func hosts(config *pgxpool.Config) (list []*pgxpool.Config) {
 	return list
 }
 
-// seek asks all hosts at the same time, as one that is dead may not even refuse. It returns a connection to the first that
-// takes writes.
+// seek asks all hosts in parallel, because a dead one may not even refuse. It returns a connection to the first one
+// that accepts writes.
 func (s *Store) seek(ctx context.Context) (*pgx.Conn, *pgxpool.Config, error) {
 	ctx, cancel := context.WithTimeout(ctx, seekTime)
 	defer cancel()
@@ -97,7 +98,7 @@ func (s *Store) seek(ctx context.Context) (*pgx.Conn, *pgxpool.Config, error) {
 			conn, err := pgx.ConnectConfig(ctx, host.ConnConfig.Copy())
 			if err == nil && len(s.hosts) > 1 {
 				var readOnly string
-				// A database that does not know the question is one that takes writes.
+				// A database that does not know the setting accepts writes.
 				if conn.QueryRow(ctx, "SHOW transaction_read_only", pgx.QueryExecModeSimpleProtocol).Scan(&readOnly) == nil && readOnly == "on" {
 					err = fmt.Errorf("%w: %s:%d takes no writes", fleet.ErrOutage, host.ConnConfig.Host, host.ConnConfig.Port)
 				}
@@ -127,22 +128,22 @@ func (s *Store) seek(ctx context.Context) (*pgx.Conn, *pgxpool.Config, error) {
 	return nil, nil, errors.Join(failed...)
 }
 
-// release closes a connection without a wait for the other side.
+// release closes a connection without waiting for the other side.
 func release(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), seekTime)
 	defer cancel()
 	_ = conn.Close(ctx) // nothing is lost
 }
 
-// find returns a connection to the primary, and what is known of it. Behind a pooler it connects again, without statements
-// that have names: these belong to sessions, which a pooler in transaction mode mixes.
+// find returns a connection to the primary, with the primary's properties. Behind a pooler it connects again without
+// named statements, because these belong to sessions, and a pooler in transaction mode mixes sessions.
 func (s *Store) find(ctx context.Context) (*pgx.Conn, *primary, error) {
 	for {
 		conn, host, err := s.seek(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		p, err := s.know(ctx, conn, host)
+		p, err := s.inspect(ctx, conn, host)
 		if err != nil {
 			release(conn)
 			return nil, nil, err
@@ -152,7 +153,7 @@ func (s *Store) find(ctx context.Context) (*pgx.Conn, *primary, error) {
 		}
 		p.close()
 		release(conn)
-		nameless := make([]*pgxpool.Config, len(s.hosts)) // a search that has ended may still read the others
+		nameless := make([]*pgxpool.Config, len(s.hosts)) // a finished search may still read the others
 		for i, host := range s.hosts {
 			nameless[i] = host.Copy()
 			nameless[i].ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
@@ -161,11 +162,11 @@ func (s *Store) find(ctx context.Context) (*pgx.Conn, *primary, error) {
 	}
 }
 
-// know returns a primary, after a few questions on a connection to it. Databases that do not know a question go without.
-func (s *Store) know(ctx context.Context, conn *pgx.Conn, host *pgxpool.Config) (*primary, error) {
+// inspect returns a primary after a few questions on a connection to it. A database need not know the questions.
+func (s *Store) inspect(ctx context.Context, conn *pgx.Conn, host *pgxpool.Config) (*primary, error) {
 	p := &primary{begun: ask(ctx, conn, "SELECT pg_postmaster_start_time()::text")}
 	p.synchronous = strings.TrimSpace(ask(ctx, conn, "SHOW synchronous_standby_names")) != ""
-	// A pooler tells clients a process of its own making.
+	// A pooler gives clients a process number of its own.
 	process := ask(ctx, conn, "SELECT pg_backend_pid()::text")
 	p.pooled = process != "" && process != fmt.Sprint(conn.PgConn().PID())
 	p.lost, p.lose = context.WithCancel(context.Background())
@@ -177,7 +178,7 @@ func (s *Store) know(ctx context.Context, conn *pgx.Conn, host *pgxpool.Config) 
 	return p, nil
 }
 
-// ask returns the text that answers a question; "" for none.
+// ask returns the answer to a question; "" for an error.
 func ask(ctx context.Context, conn *pgx.Conn, question string) (text string) {
 	ctx, cancel := context.WithTimeout(ctx, seekTime)
 	defer cancel()
@@ -187,8 +188,8 @@ func ask(ctx context.Context, conn *pgx.Conn, question string) (text string) {
 	return text
 }
 
-// regain finds the primary again after its watch has failed, and returns a connection to it; nil when ctx ends. If the same
-// server still answers, its other connections stay: it may only be slow.
+// regain finds the primary again after its watch has failed, and returns a connection to it; nil when ctx ends. If the
+// same server still answers, its other connections stay open, because it may only be slow.
 func (s *Store) regain(ctx context.Context, why error) *pgx.Conn {
 	before := s.primary.Load()
 	for {
@@ -219,12 +220,13 @@ func (s *Store) regain(ctx context.Context, why error) *pgx.Conn {
 	}
 }
 
-// trouble logs when the database begins to fail, and when it takes writes again: one line each, however many calls fail.
+// trouble logs when the database begins to fail, and when it accepts writes again: one line each, however many calls
+// fail.
 type trouble struct {
 	store *Store
 
-	mu       sync.Mutex // guards what follows
-	since    time.Time  // zero: there is none
+	mu       sync.Mutex // guards the fields below
+	since    time.Time  // zero without trouble
 	checking bool
 }
 
@@ -233,12 +235,12 @@ func (t *trouble) begin(err error) {
 	defer t.mu.Unlock()
 	if t.since.IsZero() {
 		t.since = time.Now()
-		t.store.log.Error("the database fails: devices that repeat their last poll are answered, all else is refused; trying on", "error", err)
+		t.store.log.Error("the database fails: devices that repeat their last poll are answered, everything else is refused; trying again", "error", err)
 	}
 }
 
-// limit returns how long the database may take for an operation. While it fails nothing waits for long: those who wait keep
-// others from being answered that need no database.
+// limit returns the longest time of an operation. It is short during trouble, because waiting calls would delay answers
+// that need no database.
 func (t *trouble) limit() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -248,7 +250,7 @@ func (t *trouble) limit() time.Duration {
 	return lookTime
 }
 
-// check looks in the background whether the trouble is over.
+// check finds out in the background whether the trouble is over.
 func (t *trouble) check(ctx context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -270,7 +272,8 @@ func (t *trouble) check(ctx context.Context) {
 	})
 }
 
-// touch commits a write that changes nothing. If commits wait for a standby, all earlier ones are there when it returns.
+// touch commits a write without effect. If commits wait for a standby, all earlier commits have reached it when touch
+// returns.
 func (s *Store) touch(ctx context.Context) error {
 	_, err := s.pool().Exec(ctx, touch)
 	return err
@@ -278,7 +281,7 @@ func (s *Store) touch(ctx context.Context) error {
 
 const touch = "UPDATE counters SET value = value WHERE name = 'pending'"
 
-// Confirm is as of fleet.Confirmer.
+// Confirm implements fleet.Confirmer.
 func (s *Store) Confirm(ctx context.Context) error {
 	if !s.primary.Load().synchronous {
 		return nil

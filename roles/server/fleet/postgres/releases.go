@@ -23,7 +23,7 @@ func scanReleases(found pgx.Rows) (list []fleet.Release, err error) {
 	return list, err
 }
 
-// queueActive adds to a batch what reads the active release with Before; nil for none.
+// queueActive adds to a batch the statements that read the active release with its Before; nil for none.
 func queueActive(batch *pgx.Batch, active **fleet.Release) {
 	batch.Queue(selectRelease + " WHERE active = 1").Query(func(found pgx.Rows) error {
 		list, err := scanReleases(found)
@@ -52,15 +52,15 @@ func activeRelease(ctx context.Context, tx pgx.Tx) (active *fleet.Release, err e
 	return active, err
 }
 
-// queueBefore adds to a batch what writes a layer as it was before a release that begins. device is that of its layer, or nil. It
-// has to come before what changes the device.
+// queueBefore adds to a batch the statement that stores a layer as before a new release. device is the device of the
+// layer, or nil. It must come before the statements that change the device.
 func queueBefore(batch *pgx.Batch, name fleet.LayerName, before fleet.Layer, device *int64) {
 	batch.Queue("INSERT INTO release_layers ("+rows.BeforeColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8 + coalesce((SELECT own_revision FROM devices WHERE id = $9), 0))`,
 		append(rows.BeforeValues(name, before, 0), device)...)
 }
 
-// Releases is as of fleet.Store.
+// Releases implements fleet.Store.
 func (s *Store) Releases(ctx context.Context, below int64, limit int) (list []fleet.Release, err error) {
 	if below == 0 {
 		below = math.MaxInt64
@@ -75,7 +75,7 @@ func (s *Store) Releases(ctx context.Context, below int64, limit int) (list []fl
 	return list, err
 }
 
-// Release is as of fleet.Store.
+// Release implements fleet.Store.
 func (s *Store) Release(ctx context.Context, id int64) (of fleet.Release, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		found, err := s.pool().Query(ctx, selectRelease+" WHERE id = $1", id)
@@ -94,7 +94,7 @@ func (s *Store) Release(ctx context.Context, id int64) (of fleet.Release, err er
 	return of, err
 }
 
-// MoveRelease is as of fleet.Store.
+// MoveRelease implements fleet.Store.
 func (s *Store) MoveRelease(ctx context.Context, move fleet.ReleaseMove) (moved fleet.Release, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) (notices []fleet.Notice, err error) {
 		moved, notices, err = s.move(ctx, tx, move)
@@ -147,7 +147,8 @@ func (s *Store) move(ctx context.Context, tx pgx.Tx, move fleet.ReleaseMove) (fl
 	return moved, notices, tx.SendBatch(ctx, &batch).Close()
 }
 
-// undo adds to a batch what makes the layers of the active release what they were, and returns the last revision that it draws.
+// undo adds to a batch the statements that restore the layers of the active release. It returns the last revision that
+// they draw.
 func (s *Store) undo(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, move fleet.ReleaseMove) ([]fleet.Notice, int64, error) {
 	active, err := activeRelease(ctx, tx)
 	if err != nil {
@@ -158,7 +159,7 @@ func (s *Store) undo(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, move flee
 	if err != nil {
 		return nil, 0, err
 	}
-	// The layers of devices that are gone are, too.
+	// The layers of removed devices are gone, too.
 	there := fleet.Present{Last: present.Last}
 	for i, change := range changes.Changes {
 		if !present.Unknown[change.Name] {
@@ -169,10 +170,10 @@ func (s *Store) undo(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, move flee
 	if err != nil {
 		return nil, 0, err
 	}
-	return keep(ctx, batch, result, there, devices), result.Last, nil
+	return writeResult(ctx, batch, result, there, devices), result.Last, nil
 }
 
-// Census is as of fleet.Store.
+// Census implements fleet.Store.
 func (s *Store) Census(ctx context.Context) (list []fleet.Counted, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		found, err := s.pool().Query(ctx, "SELECT "+fmt.Sprintf(rows.CountedColumns, "labels")+

@@ -13,14 +13,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// A report is one to keep, and then the sequence that is kept.
+// A report is a report to store, and then the stored sequence.
 type report struct {
 	id       uuid.UUID
 	report   fleet.Report
 	sequence int64
 }
 
-// Report is as of fleet.Store. Reports that come at the same time share a statement and a commit.
+// Report implements fleet.Store. Concurrent calls share a statement and a commit.
 func (s *Store) Report(ctx context.Context, id uuid.UUID, what fleet.Report) (sequence int64, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		got, err := s.reports.Run(ctx, report{id: id, report: what})
@@ -30,8 +30,8 @@ func (s *Store) Report(ctx context.Context, id uuid.UUID, what fleet.Report) (se
 	return sequence, err
 }
 
-// reportAll keeps reports, of which each device has its first in the first round, its second in the second, and so on:
-// one statement changes a row once.
+// reportAll stores reports in rounds: the first report of each device in the first round, the second in the second, and
+// so on, because a statement changes a row once.
 func (s *Store) reportAll(ctx context.Context, batch []*group.Job[report]) error {
 	ctx, cancel := s.within(ctx, inTime)
 	defer cancel()
@@ -54,9 +54,10 @@ func (s *Store) reportAll(ctx context.Context, batch []*group.Job[report]) error
 	return nil
 }
 
-// keepReports locks rows of standings in one order, as observe does, so that batches never wait for each other in a circle. What
-// it compares verdicts with is what it locked: the statement's own snapshot may be older, and hide what another has written
-// in between. It returns what is kept by the index of the report; nothing for one that came too late, or from nobody.
+// keepReports locks rows of standings in one order, as observe does, so that batches never wait for each other in a
+// circle. It compares verdicts with the locked rows: the statement's own snapshot may be older, and hide what another
+// server has written meanwhile. It returns the stored values by the index of the report. It returns nothing for a
+// report that is too late or from an unknown device.
 const keepReports = `WITH asked AS (
 	SELECT u.*, d.id FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bigint[],
 		$7::smallint[], $8::bytea[], $9::bytea[], $10::bigint[], $11::bigint[], $12::smallint[], $13::bigint[], $14::boolean[],
@@ -113,7 +114,7 @@ func (s *Store) reportRound(ctx context.Context, round []*group.Job[report]) err
 	var kept map[int64]int64
 	err := s.again(ctx, func() error {
 		kept = make(map[int64]int64, len(round))
-		var batch pgx.Batch // one round trip, and one transaction, as there is no BEGIN
+		var batch pgx.Batch // one round trip and one transaction, because there is no BEGIN
 		batch.Queue(keepReports, ids, configs, sequences, running, hashes, attempted, outcomes, paths, reasons, attemptedAt,
 			times, states, verdict, says, instances).Query(func(found pgx.Rows) error {
 			var i, sequence int64
@@ -126,7 +127,7 @@ func (s *Store) reportRound(ctx context.Context, round []*group.Job[report]) err
 		s.enter(&batch, notice)
 		return s.pool().SendBatch(ctx, &batch).Close()
 	})
-	s.told([]fleet.Notice{notice}, err)
+	s.notify([]fleet.Notice{notice}, err)
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (s *Store) reportRound(ctx context.Context, round []*group.Job[report]) err
 	return nil
 }
 
-// sequence returns that of the last report of a device.
+// sequence returns the sequence of a device's last report.
 func (s *Store) sequence(ctx context.Context, id uuid.UUID) (sequence int64, err error) {
 	err = s.pool().QueryRow(ctx, "SELECT r.sequence FROM reports r JOIN devices d ON d.id = r.device WHERE d.uuid = $1",
 		id).Scan(&sequence)
@@ -151,7 +152,7 @@ func (s *Store) sequence(ctx context.Context, id uuid.UUID) (sequence int64, err
 	return sequence, err
 }
 
-// Stats is as of fleet.Store.
+// Stats implements fleet.Store.
 func (s *Store) Stats(ctx context.Context, id uuid.UUID, since time.Time) (list []fleet.Stats, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		if _, err := s.sequence(ctx, id); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// allowed returns ErrRevoked if a key is revoked whose device is removed.
+// allowed returns ErrRevoked for the revoked key of a removed device.
 func allowed(
 	ctx context.Context, db interface {
 		QueryRow(ctx context.Context, query string, arguments ...any) pgx.Row
@@ -25,7 +25,8 @@ func allowed(
 	return err
 }
 
-// keepRevoked records the key of a revoked device that is about to be removed. "" signs nothing and is not recorded.
+// keepRevoked records the key of a revoked device that is about to be removed. It does not record "", which signs
+// nothing.
 func keepRevoked(ctx context.Context, tx pgx.Tx, device uuid.UUID, keyID string, at time.Time) error {
 	if keyID == "" {
 		return nil
@@ -42,7 +43,7 @@ func keepRevoked(ctx context.Context, tx pgx.Tx, device uuid.UUID, keyID string,
 	return err
 }
 
-// RevokedKeys is as of fleet.Store.
+// RevokedKeys implements fleet.Store.
 func (s *Store) RevokedKeys(ctx context.Context) (list []fleet.RevokedKey, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		found, err := s.pool().Query(ctx, "SELECT "+rows.RevokedKeyColumns+" FROM revoked_keys ORDER BY id")
@@ -60,7 +61,7 @@ func (s *Store) RevokedKeys(ctx context.Context) (list []fleet.RevokedKey, err e
 	return list, err
 }
 
-// AllowKey is as of fleet.Store.
+// AllowKey implements fleet.Store.
 func (s *Store) AllowKey(ctx context.Context, keyID string) error {
 	return s.act(ctx, func(ctx context.Context, tx pgx.Tx) (bool, error) {
 		done, err := tx.Exec(ctx, "DELETE FROM revoked_keys WHERE key_id = $1", keyID)

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// devicesFrom are the tables that rows.DeviceColumns are read from.
+// devicesFrom has the tables of rows.DeviceColumns.
 const devicesFrom = ` FROM devices d JOIN reports r ON r.device = d.id JOIN standings s ON s.device = d.id
 	LEFT JOIN layers o ON o.device = d.id`
 

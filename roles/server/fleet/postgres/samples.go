@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Sample is as of fleet.Store.
+// Sample implements fleet.Store.
 func (s *Store) Sample(ctx context.Context, sample fleet.StoredSample, thin []fleet.Thinning) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) ([]fleet.Notice, error) {
 		_, err := tx.Exec(ctx, `INSERT INTO samples (at, text) VALUES ($1, $2)
@@ -26,7 +26,7 @@ func (s *Store) Sample(ctx context.Context, sample fleet.StoredSample, thin []fl
 	})
 }
 
-// Samples is as of fleet.Store.
+// Samples implements fleet.Store.
 func (s *Store) Samples(ctx context.Context, since time.Time) (list []fleet.StoredSample, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		found, err := s.pool().Query(ctx, "SELECT at, text FROM samples WHERE at >= $1 ORDER BY at", rows.Seconds(since))
@@ -39,7 +39,7 @@ func (s *Store) Samples(ctx context.Context, since time.Time) (list []fleet.Stor
 	return list, err
 }
 
-// eachPoint passes rows of a time and a text to a function.
+// eachPoint calls pass for rows of a time and a text.
 func eachPoint(found pgx.Rows, pass func(at time.Time, text string)) error {
 	var at int64
 	var text string

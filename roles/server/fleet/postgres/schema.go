@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// migrations lead from one version of the schema to the next; the first leads from an empty database to version 1. A
-// released migration never changes; a change of the schema is a further migration.
+// migrations lead from one version of the schema to the next; the first one leads from an empty database to version 1.
+// A released migration never changes: a change of the schema is another migration.
 //
 // Package rows lists the present names of tables and columns.
 //
@@ -141,7 +141,7 @@ ALTER TABLE reports ADD COLUMN instance bytea NOT NULL DEFAULT '';
 ALTER TABLE seen ADD COLUMN twins bigint NOT NULL DEFAULT 0; -- 0: never`}, {statements: `
 -- When an operator last said that one machine does.
 ALTER TABLE seen ADD COLUMN alone bigint NOT NULL DEFAULT 0;`},
-	// The digest was one of the key's text, of which one key has several.
+	// The column had a digest of the key's text, and a key has several texts.
 	{fill: fillKeyDigests}, {statements: `
 -- The names that package rows has, and its digests.
 ALTER TABLE devices RENAME COLUMN number TO id;
@@ -253,14 +253,14 @@ INSERT INTO counters (name, value) VALUES ('audit', 0);
 -- Whether the holder of a token names the person.
 ALTER TABLE tokens ADD COLUMN proxy boolean NOT NULL DEFAULT false;`}}
 
-// A migration is what leads to the next version: statements, and what those cannot say.
+// A migration leads to the next version: by statements, and by a function for what statements cannot do.
 type migration struct {
 	statements string
 	fill       func(context.Context, pgx.Tx) error
 }
 
-// fillKeyDigests computes anew what devices are found by when they register again. Of devices that turn out to have the
-// same key the first one counts, and the others go without.
+// fillKeyDigests computes the digests by which devices are found when they register again. If several devices turn out
+// to have the same key, only the first gets the digest.
 func fillKeyDigests(ctx context.Context, tx pgx.Tx) error {
 	const portion = 1000
 	for last := int64(0); ; {
@@ -276,7 +276,7 @@ func fillKeyDigests(ctx context.Context, tx pgx.Tx) error {
 		var kept []byte
 		_, err = pgx.ForEachRow(found, []any{&last, &key, &kept}, func() error {
 			read++
-			// One that has none is not the first of its key.
+			// A device without a digest is not the first one with its key.
 			if of := wholeDigest(string(key)); kept != nil && !bytes.Equal(of, kept) {
 				odd, want[last] = append(odd, last), of
 			}
@@ -296,7 +296,7 @@ func fillKeyDigests(ctx context.Context, tx pgx.Tx) error {
 	}
 }
 
-// wholeDigest is what the column had before it had half of it.
+// wholeDigest returns the digest that the column had before it had half of it.
 func wholeDigest(publicKey string) []byte {
 	if publicKey == "" {
 		return nil
@@ -305,7 +305,7 @@ func wholeDigest(publicKey string) []byte {
 	return sum[:]
 }
 
-// setDigest gives a device its digest, which an earlier one may have, and a later one has to give up.
+// setDigest sets the digest of a device. It first removes the digest from another device that has it.
 func setDigest(ctx context.Context, tx pgx.Tx, number int64, digest []byte) error {
 	_, err := tx.Exec(ctx, "UPDATE devices SET key_digest = NULL WHERE number = $1 OR number > $1 AND key_digest = $2", number, digest)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Sealing is as of fleet.Store.
+// Sealing implements fleet.Store.
 func (s *Store) Sealing(ctx context.Context) (state string, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		return s.pool().QueryRow(ctx, "SELECT state FROM sealing").Scan(&state)
@@ -18,7 +18,7 @@ func (s *Store) Sealing(ctx context.Context) (state string, err error) {
 	return state, err
 }
 
-// SetSealing is as of fleet.Store.
+// SetSealing implements fleet.Store.
 func (s *Store) SetSealing(ctx context.Context, before, after string) error {
 	return s.call(ctx, func(ctx context.Context) error {
 		done, err := s.pool().Exec(ctx, "UPDATE sealing SET state = $2 WHERE state = $1", before, after)
@@ -59,8 +59,8 @@ var holdings = []rows.Holdings{
 			" WHERE device = $5 AND config = $6 AND running_hash = $7 AND attempted_path = $8 AND attempted_reason = $9"},
 }
 
-// Rewrite is as of fleet.Store. The tables are written anew at the end, where the database can do that: until then the places
-// of former rows have what was there before. The database's own log, and copies of it, are not the server's to change.
+// Rewrite implements fleet.Store. At the end it writes the tables anew if the database supports that, because the
+// places of former rows still have the old content. It cannot change the database's own log, or copies of it.
 func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (changed int, err error) {
 	if changed, err = rows.Rewrite(holdings, func(table rows.Holdings, after any) (any, int, error) {
 		return s.rewriteSome(ctx, table, after, change)
@@ -76,7 +76,7 @@ func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (
 	return changed, nil
 }
 
-// rewriteSome passes some rows behind a key. last is the key of the last one, nil at the end.
+// rewriteSome rewrites some rows after a key. last is the key of the last one; nil at the end.
 func (s *Store) rewriteSome(
 	ctx context.Context, table rows.Holdings, after any, change func(fleet.Holding) error,
 ) (last any, changed int, err error) {

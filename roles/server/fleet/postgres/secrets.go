@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// presentSecret returns a named secret as it is, of revision 0 where there is none.
+// presentSecret returns the present named secret; with revision 0 if there is none.
 func presentSecret(ctx context.Context, from querier, name string) (fleet.Secret, error) {
 	var row rows.Secret
 	err := from.QueryRow(ctx, "SELECT "+rows.SecretColumns+" FROM secrets WHERE name = $1", name).Scan(row.Into()...)
@@ -23,7 +23,7 @@ func presentSecret(ctx context.Context, from querier, name string) (fleet.Secret
 	return row.Secret()
 }
 
-// ChangeSecret is as of fleet.Store.
+// ChangeSecret implements fleet.Store.
 func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (secret fleet.Secret, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) (notices []fleet.Notice, err error) {
 		secret, notices, err = s.changeSecret(ctx, tx, change)

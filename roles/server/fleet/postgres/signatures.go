@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Sign is as of fleet.Store.
+// Sign implements fleet.Store.
 func (s *Store) Sign(ctx context.Context, change fleet.SignatureChange) (stored fleet.Signature, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) (notices []fleet.Notice, err error) {
 		stored, notices, err = s.sign(ctx, tx, change)
@@ -43,14 +43,14 @@ func (s *Store) sign(ctx context.Context, tx pgx.Tx, change fleet.SignatureChang
 		batch.Queue("UPDATE signatures SET manifest = NULL, salts = NULL WHERE manifest IS NOT NULL")
 		batch.Queue("INSERT INTO signatures ("+rows.SignatureColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", rows.SignatureValues(stored)...)
 	}
-	if change.Remove { // a present one concerns all devices by itself
+	if change.Remove { // a new statement concerns all devices anyway
 		concern(&batch, fleet.Selector{}, entry.Revision, fleet.Waiting{Amid: amid})
 	}
 	notices := []fleet.Notice{{Kind: fleet.TargetChanged, Revision: entry.Revision, Layer: entry.Layer}}
 	return stored, notices, tx.SendBatch(ctx, &batch).Close()
 }
 
-// Signatures is as of fleet.Store.
+// Signatures implements fleet.Store.
 func (s *Store) Signatures(ctx context.Context) (list []fleet.Signature, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		list = nil

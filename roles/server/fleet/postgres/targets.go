@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Targets is as of fleet.Store.
+// Targets implements fleet.Store.
 func (s *Store) Targets(ctx context.Context) (targets fleet.Targets, err error) {
 	moment := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = s.call(ctx, func(ctx context.Context) error {
@@ -28,7 +28,7 @@ func readTargets(ctx context.Context, tx pgx.Tx, targets *fleet.Targets) error {
 		return row.Scan(&targets.Revision)
 	})
 	batch.Queue(rows.LastSigned).QueryRow(func(row pgx.Row) error { return row.Scan(&targets.Signed) })
-	// A database sorts text by whatever language it was made for; names are sorted by their bytes.
+	// A database sorts text by its own language. Names are sorted by their bytes.
 	batch.Queue("SELECT " + rows.LayerColumns + " FROM layers WHERE device IS NULL ORDER BY priority, name::bytea").
 		Query(func(found pgx.Rows) error {
 			var row rows.Layer
@@ -49,7 +49,7 @@ func readTargets(ctx context.Context, tx pgx.Tx, targets *fleet.Targets) error {
 		_, err := pgx.ForEachRow(found, []any{&text, &concern.Revision, &concern.Waiting}, func() (err error) {
 			concern.Selector, err = rows.Selector(text)
 			targets.Concerns = append(targets.Concerns, concern)
-			concern.Waiting = nil // the next row gets its own
+			concern.Waiting = nil // the next row needs its own
 			return err
 		})
 		return err
@@ -72,7 +72,7 @@ type querier interface {
 	QueryRow(ctx context.Context, query string, arguments ...any) pgx.Row
 }
 
-// present returns a layer as it is, of revision 0 where there is none.
+// present returns the present layer; with revision 0 if there is none.
 func present(ctx context.Context, from querier, name fleet.LayerName) (fleet.Layer, error) {
 	var row rows.Layer
 	err := from.QueryRow(ctx, "SELECT "+rows.LayerColumns+" FROM layers WHERE name = $1", string(name)).Scan(row.Into()...)
@@ -85,7 +85,7 @@ func present(ctx context.Context, from querier, name fleet.LayerName) (fleet.Lay
 	return row.Layer()
 }
 
-// Layer is as of fleet.Store.
+// Layer implements fleet.Store.
 func (s *Store) Layer(ctx context.Context, name fleet.LayerName) (layer fleet.Layer, err error) {
 	err = s.call(ctx, func(ctx context.Context) (err error) {
 		if layer, err = present(ctx, s.pool(), name); err == nil && layer.Revision == 0 {
@@ -96,7 +96,7 @@ func (s *Store) Layer(ctx context.Context, name fleet.LayerName) (layer fleet.La
 	return layer, err
 }
 
-// DeviceLayers is as of fleet.Store.
+// DeviceLayers implements fleet.Store.
 func (s *Store) DeviceLayers(
 	ctx context.Context, containing, after string, limit int,
 ) (list []fleet.Layer, next string, err error) {

@@ -24,7 +24,7 @@ func (s *Store) tokens(ctx context.Context, query string, arguments ...any) (lis
 	return list, err
 }
 
-// scanTokens returns the rows of a statement, which are of rows.TokenColumns.
+// scanTokens returns the rows of a statement with rows.TokenColumns.
 func (s *Store) scanTokens(ctx context.Context, query string, arguments ...any) (list []access.Token, err error) {
 	found, err := s.pool().Query(ctx, query, arguments...)
 	if err != nil {
@@ -43,7 +43,7 @@ func readTokens(found pgx.Rows) (list []access.Token, err error) {
 	return list, err
 }
 
-// AddToken is as of access.Store.
+// AddToken implements access.Store.
 func (s *Store) AddToken(ctx context.Context, token access.Token) error {
 	return s.act(ctx, func(ctx context.Context, tx pgx.Tx) (bool, error) {
 		done, err := tx.Exec(ctx, "INSERT INTO tokens ("+rows.TokenColumns+")"+
@@ -56,12 +56,12 @@ func (s *Store) AddToken(ctx context.Context, token access.Token) error {
 	})
 }
 
-// Tokens is as of access.Store.
+// Tokens implements access.Store.
 func (s *Store) Tokens(ctx context.Context) ([]access.Token, error) {
 	return s.tokens(ctx, "SELECT "+rows.TokenColumns+" FROM tokens ORDER BY id")
 }
 
-// Token is as of access.Store.
+// Token implements access.Store.
 func (s *Store) Token(ctx context.Context, digest [sha256.Size]byte) (access.Token, error) {
 	list, err := s.tokens(ctx, "SELECT "+rows.TokenColumns+" FROM tokens WHERE digest = $1", digest[:])
 	switch {
@@ -73,7 +73,7 @@ func (s *Store) Token(ctx context.Context, digest [sha256.Size]byte) (access.Tok
 	return list[0], nil
 }
 
-// Guarded is as of access.Store.
+// Guarded implements access.Store.
 func (s *Store) Guarded(ctx context.Context) (guarded bool, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		return s.pool().QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM tokens WHERE purpose = $1)", string(access.Operate)).Scan(&guarded)
@@ -81,10 +81,10 @@ func (s *Store) Guarded(ctx context.Context) (guarded bool, err error) {
 	return guarded, err
 }
 
-// RevokeToken is as of access.Store.
+// RevokeToken implements access.Store.
 func (s *Store) RevokeToken(ctx context.Context, name string, at time.Time, sparing bool) error {
 	return s.act(ctx, func(ctx context.Context, tx pgx.Tx) (bool, error) {
-		// All admins': another admin may be about to revoke the only other one.
+		// All admins' tokens, because another transaction may be revoking the only other one.
 		found, err := tx.Query(ctx, "SELECT "+rows.TokenColumns+" FROM tokens WHERE name = $1 OR "+rows.IsAdmin+" ORDER BY id FOR UPDATE",
 			name, rows.Seconds(at))
 		if err != nil {
@@ -108,8 +108,8 @@ func (s *Store) RevokeToken(ctx context.Context, name string, at time.Time, spar
 	})
 }
 
-// SpendToken is as of access.Store. A token that one server has found valid no other can spend beyond its limit, as the
-// check is made by the statement that counts.
+// SpendToken implements access.Store. The statement that counts also checks the limit, so that several servers cannot
+// exceed it.
 func (s *Store) SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) (spent access.Token, err error) {
 	err = s.call(ctx, func(ctx context.Context) error {
 		return s.again(ctx, func() error {
@@ -137,7 +137,7 @@ func (s *Store) SpendToken(ctx context.Context, digest [sha256.Size]byte, at tim
 	return spent, err
 }
 
-// TouchTokens is as of access.Store.
+// TouchTokens implements access.Store.
 func (s *Store) TouchTokens(ctx context.Context, used map[string]time.Time) error {
 	var names []string
 	var times []int64

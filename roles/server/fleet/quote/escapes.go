@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// spellings returns a text as it is and, if it has what may be escapes, also what these mean.
+// spellings returns a text, and if it has possible escapes also the text that they mean.
 func spellings(text string) []string {
 	if !strings.ContainsAny(text, `\%&`) {
 		return []string{text}
@@ -33,7 +33,7 @@ func unescape(text string) string {
 	return string(meant)
 }
 
-// escaped returns what the escape at the beginning of a text means, and its length, or 0 if there is none.
+// escaped returns the meaning of the escape at the beginning of a text, and its length; 0 if there is none.
 func escaped(text string) (content []byte, size int) {
 	switch {
 	case text[0] == '%':

@@ -1,5 +1,6 @@
-// Package quote finds out whether a text quotes a secret, also in another spelling: cut, joined, escaped, in quotation marks,
-// in the other case, or as a number in another notation. It says yes if it is in doubt.
+// Package quote finds out whether a text quotes a secret, also in another spelling: cut, joined, escaped, in quotation
+// marks, in the other case, or as a number in another notation. In doubt it says yes. Its main type is Text. Package
+// fleet decides what to do with such a text.
 package quote
 
 import (
@@ -13,23 +14,25 @@ import (
 )
 
 const (
-	// run is the length in bytes of the shortest part of a secret that is a quotation. A shorter secret is one as a whole.
+	// run is the length in bytes of the shortest part of a secret that counts as a quotation. A shorter secret counts
+	// only as a whole.
 	run = 6
-	// word is the length from which letters and digits alone tell a secret, or a line of it. With fewer, a secret has mostly
-	// other characters.
+	// word is the number of letters and digits from which these alone identify a secret, or a line of it. A secret with
+	// fewer consists mostly of other characters.
 	word = 4
-	// near is the part of its value by which a quoted number may be rounded.
+	// near is the relative rounding with which a number still counts as quoted.
 	near = 1e-3
 )
 
-// A Text is what may quote secrets.
+// A Text is a text that may quote secrets.
 type Text struct {
 	raw            string
-	letters, marks runs // made when they are needed
+	letters, marks runs // computed on demand
 	numbers        []float64
 }
 
-// Of returns a text that is compared with secrets. A comparison costs as much as the secret is long, however long the text is.
+// Of returns a text for comparisons with secrets. The cost of a comparison depends on the length of the secret, not on
+// that of the text.
 func Of(text string) *Text {
 	t := &Text{raw: text}
 	for _, spelled := range spellings(text) {
@@ -41,7 +44,8 @@ func Of(text string) *Text {
 	return t
 }
 
-// Quotes reports whether the text may quote a value in JSON shapes, or a value or key in it. No text quotes a truth value or null.
+// Quotes reports whether the text may quote a value in JSON shapes, or a value or key in it. It returns false for true,
+// false and null.
 func (t *Text) Quotes(value any) bool {
 	switch value := value.(type) {
 	case string:
@@ -83,7 +87,7 @@ func (t *Text) quotes(secret string) bool {
 	return bare != "" && len(bare) < run && strings.Contains(t.raw, bare) // also quotation marks and backslashes
 }
 
-// quotesNumber reports whether the text has a number, whatever its sign and its notation, maybe rounded or cut.
+// quotesNumber reports whether the text has a number with any sign and notation, possibly rounded or cut.
 func (t *Text) quotesNumber(secret string) bool {
 	value := magnitude(secret)
 	if math.IsInf(value, 0) {
@@ -98,7 +102,7 @@ func (t *Text) quotesNumber(secret string) bool {
 	}
 	forms := []string{fold(secret, isLetter)}
 	if value < 1e21 {
-		forms = append(forms, fold(strconv.FormatFloat(value, 'f', -1, 64), isLetter)) // as in 1,000
+		forms = append(forms, fold(strconv.FormatFloat(value, 'f', -1, 64), isLetter)) // such as 1,000
 	}
 	return slices.ContainsFunc(forms, func(form string) bool { return len(form) >= word && t.hasLetters(form) })
 }
@@ -131,11 +135,11 @@ var (
 )
 
 func magnitude(digits string) float64 {
-	value, _ := strconv.ParseFloat(digits, 64) // infinite if it is beyond the range
+	value, _ := strconv.ParseFloat(digits, 64) // infinite beyond the range
 	return math.Abs(value)
 }
 
-// runs are the parts of texts that are up to run bytes long.
+// runs has the parts of texts with up to run bytes.
 type runs map[uint64]struct{}
 
 func (r runs) add(text string) {
@@ -146,7 +150,7 @@ func (r runs) add(text string) {
 	}
 }
 
-// share reports whether a text is in another, or a run of it if it is longer.
+// share reports whether a text is a part of another; for a text longer than a run, whether one of its runs is.
 func (r runs) share(text string) bool {
 	length := min(run, len(text))
 	for i := 0; length > 0 && i+length <= len(text); i++ {
@@ -171,7 +175,7 @@ func isMark(r rune) bool {
 	return !unicode.IsSpace(r) && !unicode.IsControl(r) && !strings.ContainsRune("\"'`\\", r)
 }
 
-// fold returns the characters of a text that count, in one case.
+// fold returns the characters of a text that count, in lower case.
 func fold(text string, counts func(rune) bool) string {
 	return strings.Map(func(r rune) rune {
 		if !counts(r) {

@@ -13,11 +13,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// MostListed is the largest number of devices that a stage admits by name.
+// MostListed is the largest number of devices that a stage admits by ID.
 const MostListed = 1000
 
-// An Admission decides which devices a stage admits. It is made when the stage begins, and never changes: a device that registers
-// later is judged by it, too.
+// An Admission decides which devices a stage admits. It is made when the stage begins, and is immutable. It also
+// decides about devices that register later.
 type Admission struct {
 	At       time.Time         `json:"at"` // when the stage began
 	All      bool              `json:"all,omitempty"`
@@ -28,15 +28,15 @@ type Admission struct {
 	Values   map[string]uint64 `json:"values,omitempty"`  // as Below, by the value of the label; "" for devices without it
 }
 
-// A Device is what decides about its admission.
+// A Device has the values that decide its admission.
 type Device struct {
 	ID     uuid.UUID
 	Place  uint64
 	Labels map[string]string
 }
 
-// Place returns where a device stands among all devices in a release. It is the same on each server, and another one in each
-// release, so that it is not always the same device that comes first.
+// Place returns the place of a device among all devices of a release. It is the same on each server, and differs
+// between releases, so that not always the same device is first.
 func Place(release int64, device uuid.UUID) uint64 {
 	var text [24]byte
 	binary.BigEndian.PutUint64(text[:8], uint64(release))
@@ -45,7 +45,7 @@ func Place(release int64, device uuid.UUID) uint64 {
 	return binary.BigEndian.Uint64(sum[:8])
 }
 
-// Admits tells whether a device is admitted. matches tells whether its labels match a selector.
+// Admits reports whether a device is admitted. matches reports whether the device's labels match a selector.
 func (a Admission) Admits(device Device, matches func(selector string) bool) bool {
 	switch {
 	case a.All:
@@ -71,13 +71,14 @@ func byID(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 // A Candidate is a device that a stage may admit.
 type Candidate struct {
 	Device
-	Seen     bool // lately
-	Admitted bool // by a stage before
+	Seen     bool // seen lately
+	Admitted bool // by an earlier stage
 }
 
-// Admission returns the admission, but for At, of a stage that begins with these devices. It admits as many as the stage says,
-// together with those that are admitted already: the first ones by their place. Of a number of devices only those count that were
-// seen lately, and no other is admitted. Of a share all count; at least one that was seen lately is admitted, if there is any.
+// Admission returns the admission of a stage that begins with these devices, without At. It admits as many devices as
+// the stage says, including those that are admitted already, in the order of their places. For a number of devices it
+// counts and admits only devices that were seen lately. For a share it counts all devices, and admits at least one that
+// was seen lately, if there is one.
 func (s Stage) Admission(candidates []Candidate) Admission {
 	switch {
 	case s.Percent == Whole:
@@ -119,7 +120,7 @@ func (s Stage) Admission(candidates []Candidate) Admission {
 	return admission
 }
 
-// listed admits a number of devices that were seen lately, of each group.
+// listed admits a number of devices that were seen lately, from each group.
 func (s Stage) listed(of map[string][]Candidate) (admission Admission) {
 	for _, some := range of {
 		want := s.Devices
@@ -139,7 +140,7 @@ func (s Stage) listed(of map[string][]Candidate) (admission Admission) {
 	return admission
 }
 
-// below returns the first place that is not admitted. The candidates are sorted by their places.
+// below returns the first place that is not admitted. The candidates are sorted by place.
 func (s Stage) below(candidates []Candidate) (below uint64) {
 	want := s.Percent.Of(len(candidates))
 	for _, candidate := range candidates {

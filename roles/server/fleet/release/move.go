@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Phase is where a release stands.
+// A Phase is a phase of a release.
 type Phase string
 
 // The phases.
@@ -20,27 +20,27 @@ const (
 	Undone   Phase = "undone"   // the layers are again what they were
 )
 
-// Ended tells that the release is over.
+// Ended reports whether the release is over.
 func (p Phase) Ended() bool { return p == Done || p == Undone }
 
-// Progress is how far a release has come.
+// A Progress is the state of a release.
 type Progress struct {
 	Phase Phase     `json:"phase"`
 	Stage int       `json:"stage"` // the number of the last stage that has begun, from 1; 0 before the first
 	Since time.Time `json:"since"` // when Phase began
 	Admit Admitted  `json:"admit,omitempty"`
-	// Resumed is when it last went on after a halt.
+	// Resumed is when the release last continued after a halt.
 	Resumed time.Time `json:"resumed,omitzero"`
-	// Forgiven is what a person has seen and said go to.
+	// Forgiven are the counts with which a person has said go.
 	Forgiven Counts `json:"forgiven,omitzero"`
-	// Why is what stopped it.
+	// Why is the reason of the halt.
 	Why string `json:"why,omitempty"`
 }
 
-// Admitted has the admissions of the stages that have begun, in their order.
+// Admitted has the admissions of the stages that have begun, in order.
 type Admitted []Admission
 
-// Stage returns the number of the first stage, from 1, that admits a device; 0 if none does yet.
+// Stage returns the number, from 1, of the first stage that admits a device; 0 for none.
 func (a Admitted) Stage(device Device, matches func(selector string) bool) int {
 	for i, admission := range a {
 		if admission.Admits(device, matches) {
@@ -50,7 +50,7 @@ func (a Admitted) Stage(device Device, matches func(selector string) bool) int {
 	return 0
 }
 
-// Counts counts devices that are admitted.
+// Counts has the numbers of admitted devices by state.
 type Counts struct {
 	InSync  int `json:"in-sync"`
 	Failing int `json:"failing"` // they refused the change, or failed to apply it
@@ -65,10 +65,10 @@ func (c Counts) Plus(other Counts) Counts {
 		Waiting: c.Waiting + other.Waiting, Absent: c.Absent + other.Absent}
 }
 
-// All is the number of devices, without those that are Absent.
+// All returns the number of devices, without the Absent ones.
 func (c Counts) All() int { return c.InSync + c.Failing + c.Silent + c.Waiting }
 
-// An Event is what a release may move on.
+// An Event is something that may move a release on.
 type Event string
 
 // The events.
@@ -79,7 +79,8 @@ const (
 	SaysUndo Event = "undo"
 )
 
-// A Transition is a row of Table. It applies in the phases From, on an event, if no row above applies and When holds.
+// A Transition is a row of Table. It applies to an event in one of the phases From if When holds and no row above
+// applies.
 type Transition struct {
 	From []Phase
 	On   Event
@@ -91,7 +92,7 @@ type Transition struct {
 	edit  func(*view, *Progress)
 }
 
-// A view is what a decision depends on.
+// A view has everything on which a decision depends.
 type view struct {
 	plan   Plan
 	at     Progress
@@ -126,7 +127,7 @@ var Table = []Transition{
 	{From: active, On: SaysUndo, To: Undone, Then: "the layers become what they were"},
 }
 
-// Begin returns the progress of a release that begins now, and has admitted no device yet.
+// Begin returns the progress of a release that begins now, without admitted devices.
 func Begin(plan Plan, now time.Time) Progress {
 	at := Progress{Phase: Starting, Since: now}
 	if slices.Contains(plan.Approve, 1) {
@@ -135,11 +136,11 @@ func Begin(plan Plan, now time.Time) Progress {
 	return at
 }
 
-// Begins tells that the stage has yet to get its Admission, appended to Admit.
+// Begins reports whether the stage needs its Admission, which is appended to Admit.
 func (p Progress) Begins() bool { return len(p.Admit) < p.Stage }
 
-// Move returns the progress after an event, and whether there is any. If Begins of it is true, the caller adds the admission of
-// the stage.
+// Move returns the progress after an event, and whether it differs. If its Begins is true, the caller adds the
+// admission of the stage.
 func Move(plan Plan, at Progress, on Event, counts Counts, now time.Time) (Progress, bool) {
 	v := &view{plan, at, counts, now}
 	for _, row := range Table {
@@ -156,7 +157,7 @@ func Move(plan Plan, at Progress, on Event, counts Counts, now time.Time) (Progr
 	return at, false
 }
 
-// tooMany says why the release has to stop; "" if it does not.
+// tooMany returns why the release must stop; "" if it need not.
 func (v *view) tooMany() string {
 	all := v.counts.All()
 	for _, check := range []struct {
@@ -176,13 +177,13 @@ func (v *view) tooMany() string {
 
 func (v *view) blame(after *Progress) { after.Why = v.tooMany() }
 
-// complete tells that no device waits, and that most of the devices could be asked at all.
+// complete reports whether no device waits, and at most half of the devices are absent.
 func (v *view) complete() bool { return v.counts.Waiting == 0 && v.counts.Absent <= v.counts.All() }
 
-// mayHold tells that the stage is complete, and has a hold.
+// mayHold reports whether the stage is complete and has a hold.
 func (v *view) mayHold() bool { return v.complete() && v.stage().Hold > 0 }
 
-// isOver tells that the stage is complete, and its hold over.
+// isOver reports whether the stage is complete and its hold is over.
 func (v *view) isOver() bool {
 	return v.complete() && (v.stage().Hold == 0 || v.at.Phase == Holding && !v.now.Before(v.at.Since.Add(time.Duration(v.stage().Hold))))
 }
@@ -195,12 +196,12 @@ func (v *view) isLast() bool { return v.last() && v.isOver() }
 
 func (v *view) needsPerson() bool { return slices.Contains(v.plan.Approve, v.at.Stage+1) && v.isOver() }
 
-// next begins the next stage; whoever moves the release adds its admission.
+// next begins the next stage. The caller of Move adds its admission.
 func (v *view) next(after *Progress) {
 	after.Stage++
 }
 
-// forgive goes on after a halt.
+// forgive continues after a halt.
 func (v *view) forgive(after *Progress) {
 	after.Resumed = v.now
 	after.Forgiven = Counts{Failing: v.counts.Failing, Silent: v.counts.Silent}

@@ -1,6 +1,7 @@
-// Package release has the rules of a change that reaches a fleet in stages: which devices a stage admits, when a stage is
-// complete, and what follows. It knows no store and no clock: a decision is a function of the plan, the progress so far, the
-// counts of devices and the time.
+// Package release has the rules of a change that reaches a fleet in stages: which devices a stage admits, when a stage
+// is complete, and what follows. Its main types are Plan and Progress. It uses no store and no clock: a decision
+// depends on the plan, the progress, the counts of devices and the time. Package fleet counts the devices and stores
+// the progress.
 package release
 
 import (
@@ -18,10 +19,10 @@ import (
 // MostStages is the largest number of stages in a plan.
 const MostStages = 20
 
-// mostHold is the longest time that a plan may name.
+// mostHold is the longest time in a plan.
 const mostHold = 90 * 24 * time.Hour
 
-// A Plan is how a change is released.
+// A Plan says how a change is released.
 type Plan struct {
 	Stages   []Stage  `json:"stages"` // the last one has all devices
 	StopWhen StopWhen `json:"stop-when"`
@@ -29,7 +30,7 @@ type Plan struct {
 	Approve  []int    `json:"approve,omitempty"` // numbers of the stages, from 1, that begin when a person says go
 }
 
-// A Stage says which devices get the change in it. One of Devices, Percent and Selector is set.
+// A Stage says which devices get the change in it. Exactly one of Devices, Percent and Selector is set.
 type Stage struct {
 	Devices  int      `json:"devices,omitempty"`  // how many, together with the stages before
 	Percent  Percent  `json:"percent,omitempty"`  // how many of those that the release concerns, together with the stages before
@@ -38,17 +39,17 @@ type Stage struct {
 	Hold     Duration `json:"hold,omitempty"`     // for how long the devices have to be well before the next stage
 }
 
-// StopWhen says when a release stops by itself. The shares are of the devices that the release has admitted.
+// StopWhen says when a release stops by itself. The shares are of the admitted devices.
 type StopWhen struct {
 	Failing Percent  `json:"failing"`
 	Silent  Percent  `json:"silent"`
 	Within  Duration `json:"within"` // how long a device may take
 }
 
-// OnStop says what happens to a release that stops by itself.
+// OnStop says what a release does when it stops by itself.
 type OnStop string
 
-// What happens.
+// The values of OnStop.
 const (
 	Halt OnStop = "halt" // no further stage begins
 	Undo OnStop = "undo" // the devices that have it go back, too
@@ -57,19 +58,19 @@ const (
 // A Percent is a share in hundredths of a percent.
 type Percent int
 
-// Whole is all.
+// Whole is all devices.
 const Whole Percent = 100_00
 
 func (p Percent) String() string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%02d", p/100, p%100), "0"), ".") + "%"
 }
 
-// MarshalJSON writes a number of percent.
+// MarshalJSON returns a number of percent.
 func (p Percent) MarshalJSON() ([]byte, error) {
 	return []byte(strings.TrimSuffix(p.String(), "%")), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, and the same as a text that ends with %.
+// UnmarshalJSON parses the form of MarshalJSON, or a text that ends with %.
 func (p *Percent) UnmarshalJSON(text []byte) error {
 	number := string(text)
 	if json.Unmarshal(text, &number) == nil {
@@ -84,7 +85,7 @@ func (p *Percent) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Of returns so many of a number of devices, at least one if there are any.
+// Of returns the share of a number of devices; at least one unless devices is 0.
 func (p Percent) Of(devices int) int {
 	if devices == 0 {
 		return 0
@@ -92,7 +93,7 @@ func (p Percent) Of(devices int) int {
 	return max(1, int(int64(devices)*int64(p)/int64(Whole)))
 }
 
-// A Duration is a time that passes.
+// A Duration is a duration in JSON text form.
 type Duration time.Duration
 
 func (d Duration) String() string {
@@ -106,10 +107,10 @@ func (d Duration) String() string {
 	return text
 }
 
-// MarshalJSON writes a text such as "30m".
+// MarshalJSON returns a text such as "30m".
 func (d Duration) MarshalJSON() ([]byte, error) { return []byte(strconv.Quote(d.String())), nil }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON parses the form of MarshalJSON.
 func (d *Duration) UnmarshalJSON(text []byte) error {
 	var word string
 	value := time.Duration(-1)
@@ -125,22 +126,22 @@ func (d *Duration) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// An Error is what is wrong in a plan.
+// An Error says what is wrong in a plan.
 type Error struct {
-	Field string // such as stages.1.percent; stages count from 1 here; "" for the plan
+	Field string // such as stages.1.percent; stages count from 1; "" means the plan
 	Text  string
 }
 
 func (e *Error) Error() string { return strings.TrimSpace("release." + e.Field + " " + e.Text) }
 
-// The shares at which a release stops, if its plan does not say.
+// The default shares at which a release stops.
 const (
 	defaultFailing Percent = 2_00
 	defaultSilent  Percent = 5_00
 )
 
-// Parse reads a plan in JSON, and completes it: a last stage with all devices, and the defaults. within is the least time that a
-// device may take, and the default. selector says what is wrong with a selector. Errors are *Error.
+// Parse parses a plan in JSON, and completes it with a last stage for all devices and the defaults. within is the
+// shortest and the default time for a device. selector returns an error for an invalid selector. Errors are *Error.
 func Parse(text []byte, within time.Duration, selector func(string) error) (Plan, error) {
 	plan := Plan{StopWhen: StopWhen{Failing: defaultFailing, Silent: defaultSilent, Within: Duration(within)}, OnStop: Halt}
 	var stages []json.RawMessage
@@ -180,7 +181,7 @@ func Parse(text []byte, within time.Duration, selector func(string) error) (Plan
 	return plan, nil
 }
 
-// object reads the members of an object into places.
+// object parses the members of an object into places.
 func object(field string, text []byte, into map[string]any) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(text, &members); err != nil || members == nil {
@@ -235,7 +236,7 @@ func parseStage(number int, text []byte, selector func(string) error) (stage Sta
 		return Stage{}, err
 	}
 	var members map[string]json.RawMessage
-	_ = json.Unmarshal(text, &members) // as object has read it
+	_ = json.Unmarshal(text, &members) // object has parsed it before
 	kinds := 0
 	for _, name := range []string{"devices", "percent", "selector"} {
 		if _, there := members[name]; there {
@@ -264,7 +265,7 @@ func parseStage(number int, text []byte, selector func(string) error) (stage Sta
 	return stage, nil
 }
 
-// complete adds the last stage, and checks what concerns several stages.
+// complete adds the last stage, and makes the checks that concern several stages.
 func (p *Plan) complete() error {
 	for i, stage := range p.Stages[:len(p.Stages)-1] {
 		next := p.Stages[i+1]
@@ -291,7 +292,7 @@ func (p *Plan) complete() error {
 	return nil
 }
 
-// Load reads what a store has of a plan, which String returned.
+// Load parses a text of Plan.String, for stores.
 func Load(text []byte) (plan Plan, err error) {
 	if err = json.Unmarshal(text, &plan); err == nil && len(plan.Stages) == 0 {
 		err = fmt.Errorf("a plan without stages")
@@ -299,9 +300,9 @@ func Load(text []byte) (plan Plan, err error) {
 	return plan, err
 }
 
-// String returns the plan in JSON.
+// String returns the plan as JSON.
 func (p Plan) String() string {
-	text, _ := json.Marshal(p) // numbers and texts
+	text, _ := json.Marshal(p) // numbers and texts always encode
 	return string(text)
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// AuditColumns are those of an Audit, without the number.
+// AuditColumns are the columns of an Audit, without the number.
 const AuditColumns = "act, at, request, kind, name, person, role, scope, address, proxy, agent, verb, thing, details, result, status, reason," +
 	" revision, times"
 
@@ -33,20 +33,21 @@ func (r *Audit) Record() audit.Record {
 	return record
 }
 
-// AuditValues are those of AuditColumns. act has the form that the database takes.
+// AuditValues returns the values for AuditColumns. act returns an ID in the form of the database.
 func AuditValues(r audit.Record, act func(uuid.UUID) any) []any {
 	return []any{act(r.Act), r.At.UnixMilli(), r.Request, string(r.Kind), r.Name, r.Person, r.Role, r.Scope, r.Address, r.Proxy, r.Agent, r.Verb,
 		r.Thing, r.Details, string(r.Result), r.Status, r.Reason, r.Revision, r.Times}
 }
 
-// Who acted, as aspects-poc fleet audit shows it, and as the history has it of a person.
+// The forms of an actor in aspects-poc fleet audit, and of a person in the history.
 const (
 	shownWho = "CASE WHEN person <> '' THEN person || ' (' || name || ', ' || role || ')' WHEN name <> '' AND role <> '' THEN name || ' (' || role || ')'" +
 		" WHEN kind IN ('command', 'server') THEN kind || ' (' || name || ')' ELSE kind END"
 	historyWho = "CASE WHEN person <> '' THEN person || ' (' || name || ')' ELSE '' END"
 )
 
-// AuditFilter returns the condition of a filter and its arguments. place returns the n-th placeholder, from 1 on.
+// AuditFilter returns the condition of a filter, the order, and the arguments. place returns the n-th placeholder, from
+// 1 on.
 func AuditFilter(f audit.Filter, place func(n int) string) (where, order string, arguments []any) {
 	where = "true"
 	add := func(condition string, values ...any) {
@@ -86,12 +87,13 @@ func AuditFilter(f audit.Filter, place func(n int) string) (where, order string,
 	return where, order, arguments
 }
 
-// TrimPortion is how many records a statement of a trim removes at most: others write in between.
+// TrimPortion is the largest number of records that a statement of a trim removes. Others can write between the
+// statements.
 const TrimPortion = 2000
 
-// A Trim is a rule by which old records are removed.
+// A Trim is a rule for the removal of old records.
 type Trim struct {
-	Bound  string // finds the last record to remove; NULL for none. It writes nothing, and takes the Limit
+	Bound  string // a query for the last record to remove; NULL for none; it has the Limit as argument
 	Limit  int64
 	Delete string // removes a portion of the records up to the bound
 }

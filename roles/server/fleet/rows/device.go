@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// DeviceColumns are those of a Device. The statement calls devices d, reports r, standings s, and the layer of the
-	// device o, which may be missing; status, labels and own_revision are where the store has them.
+	// DeviceColumns are the columns of a Device. The statement calls devices d, reports r, standings s, and the layer
+	// of the device o, which may be missing; status, labels and own_revision are in the table of the store.
 	DeviceColumns = deviceColumns + ", d.public_key_rsa, r.config"
-	// BriefColumns are DeviceColumns without what is bulky: the key, and the configuration of a device that reports
+	// BriefColumns are DeviceColumns without large values: the key, and the configuration of a device that reports
 	// which target it runs.
 	BriefColumns = deviceColumns + ", '', CASE WHEN s.says THEN '{}' ELSE r.config END"
 	// ConfigColumns are DeviceColumns without the key.
@@ -43,7 +43,7 @@ type Device struct {
 	instance, hash, path, reason                  Text
 	verdict, lastSeen, twins, alone               int64
 
-	own                 []byte // nil for none, as the next
+	own                 []byte // nil for none; so is the next
 	ownChanged, ownTime *int64
 	ownAuthor           *Text
 }
@@ -56,7 +56,7 @@ func (r *Device) Into() []any {
 		&r.key, &r.config}
 }
 
-// Device returns the device. It returns an error if the row is not as a store writes it.
+// Device returns the device. It returns an error for a row that no store has written.
 func (r *Device) Device() (fleet.Device, error) {
 	labels, err := labelsOf(r.labels)
 	if err != nil {
@@ -98,9 +98,9 @@ func (r *Device) Device() (fleet.Device, error) {
 	return device, err
 }
 
-// StandingColumns are those of a Standing, for fmt: the first %s is the column that has the labels. The others are the
-// parameters of fleet.Store.Standings: the time since when a device has to have been seen, and for how many seconds two
-// machines count. The statement groups by columns 1 to 6.
+// StandingColumns are the columns of a Standing, as a format: the first %s is the column with the labels. The others
+// are the parameters of fleet.Store.Standings: the time since which a device must have been seen, and for how many
+// seconds two machines count. The statement groups by columns 1 to 6.
 const StandingColumns = `status, state, verdict_revision,
 	CASE WHEN own_revision >= verdict_revision THEN own_revision ELSE 0 END, NOT says AND state <> 0,
 	%s, count(*), count(*) FILTER (WHERE last_seen < %s), count(*) FILTER (WHERE twins > alone AND last_seen - twins < %s)`
@@ -111,12 +111,12 @@ type Standing struct {
 	status, state int16
 }
 
-// Into returns what the columns are scanned into; the labels into what the store has of them.
+// Into returns the destinations for a scan. labels is the destination for the store's form of labels.
 func (r *Standing) Into(labels any) []any {
 	return []any{&r.status, &r.state, &r.Verdict.Revision, &r.Own, &r.Mute, labels, &r.Count, &r.Silent, &r.Cloned}
 }
 
-// Group returns the group of devices, which have some labels.
+// Group returns the group of devices with these labels.
 func (r *Standing) Group(labels fleet.Labels) fleet.Standing {
 	group := r.Standing
 	group.Status, group.Verdict.State, group.Labels = fleet.Status(r.status), fleet.State(r.state), labels

@@ -8,17 +8,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// Holdings is a table of what may have secrets. Select returns some rows behind a key, in the order of keys: the key, the
-// UUID of the device, the name of the layer or secret, and the texts that may have secrets, which are four of the kind Reports,
-// two of the kind History, one of the kinds Layers and Secrets, and NULL beyond. Update sets these texts of the row of a key.
+// Holdings is a table with texts that may have secrets. Select returns some rows after a key, in the order of keys: the
+// key, the UUID of the device, the name of the layer or secret, and the texts: four for the kind Reports, two for the
+// kind History, one for the kinds Layers and Secrets, and then NULL. Update sets these texts in the row with a key.
 type Holdings struct {
 	Kind           HoldingKind
 	First          any // a key before all others
 	Select, Update string
 }
 
-// Rewrite passes the rows of all tables to a function, some at a time, and returns how many it has changed. The function gets
-// the key after which to go on, and returns that of its last row; nil at the end of the table.
+// Rewrite calls some for the rows of all tables, and returns the number of changed rows. some gets the key after which
+// it begins. It returns the key of its last row, and nil at the end of the table.
 func Rewrite(tables []Holdings, some func(table Holdings, after any) (last any, changed int, err error)) (changed int, err error) {
 	for _, table := range tables {
 		for after := table.First; after != nil; {
@@ -32,7 +32,7 @@ func Rewrite(tables []Holdings, some func(table Holdings, after any) (last any, 
 	return changed, nil
 }
 
-// A HoldingKind tells what a row of Holdings is.
+// A HoldingKind is the kind of a row of Holdings.
 type HoldingKind int
 
 // The kinds of Holdings.
@@ -57,8 +57,8 @@ func (r *Holding) Into() []any {
 	return []any{&r.Key, &r.device, &r.layer, &r.texts[0], &r.texts[1], &r.texts[2], &r.texts[3]}
 }
 
-// Change passes the row to a function. If the function changes it, Change returns the values that Update needs: the new
-// texts, the key, and the old texts; else nil.
+// Change calls change with the row. If the row changes, it returns the values for Update: the new texts, the key, and
+// the old texts; else nil.
 func (r *Holding) Change(kind HoldingKind, change func(fleet.Holding) error) ([]any, error) {
 	var configs [2]fleet.Config
 	var of fleet.Holding
@@ -101,7 +101,7 @@ func (r *Holding) Change(kind HoldingKind, change func(fleet.Holding) error) ([]
 	return nil, nil
 }
 
-// values returns the texts of a holding as the table has them.
+// values returns the texts of a holding in the form of the table.
 func (r *Holding) values(kind HoldingKind, of fleet.Holding) [][]byte {
 	switch kind {
 	case Layers:
@@ -124,7 +124,7 @@ func (r *Holding) values(kind HoldingKind, of fleet.Holding) [][]byte {
 		[]byte(report.Attempted.Reason)}
 }
 
-// bound returns texts as arguments of a statement: configurations first, and then what others choose.
+// bound returns texts as arguments of a statement: configurations first, and then texts that others choose.
 func bound(kind HoldingKind, texts [][]byte) []any {
 	var values []any
 	for i, text := range texts {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// LayerColumns are those of a Layer.
+// LayerColumns are the columns of a Layer.
 const LayerColumns = "name, selector, priority, config, revision, author, at"
 
 // A Layer is a row of LayerColumns.
@@ -24,7 +24,7 @@ func (r *Layer) Into() []any {
 	return []any{&r.name, &r.selector, &r.priority, &r.config, &r.revision, &r.author, &r.at}
 }
 
-// Layer returns the layer. It returns an error if the row is not as a store writes it.
+// Layer returns the layer. It returns an error for a row that no store has written.
 func (r *Layer) Layer() (fleet.Layer, error) {
 	selector, err := Selector(r.selector)
 	if err != nil {
@@ -38,12 +38,12 @@ func (r *Layer) Layer() (fleet.Layer, error) {
 		Revision: r.revision, Authorship: fleet.Authorship{By: string(r.author), At: Time(r.at)}}, nil
 }
 
-// LayerValues are those of LayerColumns.
+// LayerValues returns the values for LayerColumns.
 func LayerValues(layer fleet.Layer) []any {
 	return append([]any{string(layer.Name), layer.Selector.String(), layer.Priority}, DeviceLayerValues(layer)...)
 }
 
-// DeviceLayerColumns are those of a DeviceLayer. The statement calls devices d, and the layers of devices o.
+// DeviceLayerColumns are the columns of a DeviceLayer. The statement calls devices d, and the layers of devices o.
 const DeviceLayerColumns = "d.id, d.uuid, o.config, o.revision, o.author, o.at"
 
 // A DeviceLayer is a row of DeviceLayerColumns.
@@ -61,7 +61,7 @@ func (r *DeviceLayer) Into() []any {
 	return []any{&r.ID, &r.uuid, &r.config, &r.revision, &r.author, &r.at}
 }
 
-// Layer returns the layer. It returns an error if the row is not as a store writes it.
+// Layer returns the layer. It returns an error for a row that no store has written.
 func (r *DeviceLayer) Layer() (fleet.Layer, error) {
 	config, err := configOf("a device's layer", r.config)
 	if err != nil {
@@ -71,13 +71,13 @@ func (r *DeviceLayer) Layer() (fleet.Layer, error) {
 		Authorship: fleet.Authorship{By: string(r.author), At: Time(r.at)}}, nil
 }
 
-// DeviceLayerValues are those of config, revision, author and at.
+// DeviceLayerValues returns the values for config, revision, author and at.
 func DeviceLayerValues(layer fleet.Layer) []any {
 	return []any{[]byte(layer.Config.String()), layer.Revision, Text(layer.By), Seconds(layer.At)}
 }
 
 const (
-	// EntryColumns are those of an Entry.
+	// EntryColumns are the columns of an Entry.
 	EntryColumns = entryColumns + ", before, after"
 	// BriefEntryColumns are EntryColumns without the configurations.
 	BriefEntryColumns = entryColumns + ", NULL, NULL"
@@ -100,7 +100,7 @@ func (r *Entry) Into() []any {
 		&r.before, &r.after}
 }
 
-// Entry returns the entry. It returns an error if the row is not as a store writes it.
+// Entry returns the entry. It returns an error for a row that no store has written.
 func (r *Entry) Entry() (entry fleet.Entry, err error) {
 	entry = fleet.Entry{Revision: r.revision, Authorship: fleet.Authorship{By: string(r.author), At: Time(r.at)},
 		Layer: fleet.LayerName(r.layer), Action: fleet.Action(r.action), Restores: r.restores, Priority: r.priority,
@@ -127,7 +127,7 @@ func (r *Entry) Entry() (entry fleet.Entry, err error) {
 	return entry, nil
 }
 
-// EntryValues are those of EntryColumns. The history gets markers in the place of sealed values.
+// EntryValues returns the values for EntryColumns. The history gets markers in the places of sealed values.
 func EntryValues(entry fleet.Entry) []any {
 	text := func(config *fleet.Config) any {
 		if config == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// ReleaseColumns are those of a Release.
+// ReleaseColumns are the columns of a Release.
 const ReleaseColumns = "id, version, author, at, layers, plan, progress, outcome"
 
 // A Release is a row of ReleaseColumns.
@@ -25,7 +25,7 @@ func (r *Release) Into() []any {
 	return []any{&r.id, &r.version, &r.author, &r.at, &r.layers, &r.plan, &r.progress, &r.outcome}
 }
 
-// Release returns the release. It returns an error if the row is not as a store writes it.
+// Release returns the release. It returns an error for a row that no store has written.
 func (r *Release) Release() (fleet.Release, error) {
 	of := fleet.Release{ID: r.id, Version: r.version, Authorship: fleet.Authorship{By: string(r.author), At: Time(r.at)}}
 	var err error
@@ -44,25 +44,25 @@ func (r *Release) Release() (fleet.Release, error) {
 	return of, nil
 }
 
-// ReleaseValues are those of ReleaseColumns, and of active: 1, or NULL for a release that has ended.
+// ReleaseValues returns the values for ReleaseColumns, and for active: 1, or NULL for a release that has ended.
 func ReleaseValues(of fleet.Release) []any {
 	var active *int64
 	if of.Active() {
 		active = new(int64(1))
 	}
-	layers, _ := json.Marshal(of.Layers) // texts
+	layers, _ := json.Marshal(of.Layers) // texts always encode
 	progress, outcome := MovedValues(of)
 	return []any{of.ID, of.Version, Text(of.By), Seconds(of.At), string(layers), of.Plan.String(), progress, outcome, active}
 }
 
-// MovedValues are those of progress and outcome.
+// MovedValues returns the values for progress and outcome.
 func MovedValues(of fleet.Release) (progress, outcome string) {
-	text, _ := json.Marshal(of.Progress) // numbers and texts, as the next
+	text, _ := json.Marshal(of.Progress) // numbers and texts always encode; so do the next
 	more, _ := json.Marshal(of.Outcome)
 	return string(text), string(more)
 }
 
-// BeforeColumns are those of a Before.
+// BeforeColumns are the columns of a Before.
 const BeforeColumns = LayerColumns + ", own"
 
 // A Before is a row of BeforeColumns.
@@ -74,19 +74,20 @@ type Before struct {
 // Into returns what the columns are scanned into.
 func (r *Before) Into() []any { return append(r.layer.Into(), &r.own) }
 
-// Before returns the layer as it was. It returns an error if the row is not as a store writes it.
+// Before returns the layer as before the release. It returns an error for a row that no store has written.
 func (r *Before) Before() (fleet.Before, error) {
 	layer, err := r.layer.Layer()
 	return fleet.Before{Layer: layer, Own: r.own}, err
 }
 
-// BeforeValues are those of BeforeColumns.
+// BeforeValues returns the values for BeforeColumns.
 func BeforeValues(name fleet.LayerName, before fleet.Layer, own int64) []any {
 	before.Name = name
 	return append(LayerValues(before), own)
 }
 
-// CountedColumns are those of a Counted. The statement calls devices d and standings s; %s is the column that has the labels.
+// CountedColumns are the columns of a Counted, as a format: %s is the column with the labels. The statement calls
+// devices d and standings s.
 const CountedColumns = `d.uuid, status, s.state, s.verdict_revision, own_revision, NOT s.says AND s.state <> 0, %s, s.last_seen, s.twins,
 	s.alone, CASE WHEN s.state IN (4, 5) THEN (SELECT r.at FROM reports r WHERE r.device = s.device) ELSE 0 END`
 
@@ -97,12 +98,12 @@ type Counted struct {
 	fleet.Counted
 }
 
-// Into returns what the columns are scanned into; the labels into what the store has of them.
+// Into returns the destinations for a scan. labels is the destination for the store's form of labels.
 func (r *Counted) Into(labels any) []any {
 	return []any{&r.uuid, &r.status, &r.state, &r.Verdict.Revision, &r.Own, &r.Mute, labels, &r.LastSeen, &r.Twins, &r.Alone, &r.Reported}
 }
 
-// Device returns the device, which has some labels.
+// Device returns the device with these labels.
 func (r *Counted) Device(labels fleet.Labels) fleet.Counted {
 	device := r.Counted
 	device.ID, device.Status, device.Verdict.State, device.Labels = r.uuid, fleet.Status(r.status), fleet.State(r.state), labels

@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// RevokedKeyColumns are those of a RevokedKey.
+// RevokedKeyColumns are the columns of a RevokedKey.
 const RevokedKeyColumns = "key_id, device, at"
 
 // A RevokedKey is a row of RevokedKeyColumns.

@@ -1,6 +1,6 @@
-// Package rows has what the stores share: the names of tables and columns, and row types that convert between these and
-// fleet's types. A store has its own statements; it scans into a row of this package, and writes values of this
-// package.
+// Package rows has what the stores share: the names of tables and columns, and row types that convert between columns
+// and fleet's types. A store has its own statements; it scans into a row of this package, and writes values of this
+// package. The package itself has no database.
 //
 //	table      columns                                                       what differs, and why
 //	devices    id uuid registered ip_address public_key_rsa arch key_digest   -
@@ -91,7 +91,7 @@ func NullIfEmpty(text string) *string {
 	return &text
 }
 
-// Digest returns the key_digest of a public key, the same however the key is written: half a SHA-256. It returns nil,
+// Digest returns the key_digest of a public key: half a SHA-256, equal for all notations of the key. It returns nil,
 // which is NULL, for no key. An index of whole keys would double the table.
 func Digest(publicKey string) []byte {
 	if publicKey == "" {
@@ -101,7 +101,7 @@ func Digest(publicKey string) []byte {
 	return sum[:sha256.Size/2]
 }
 
-// Refusal tells whether an error is a refusal of the rules, rather than trouble with the store.
+// Refusal reports whether an error is a refusal of the rules, and not trouble with the store.
 func Refusal(err error) bool {
 	for _, refusal := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry,
 		fleet.ErrUnknownKey, fleet.ErrUnknownSecret, fleet.ErrUnknownRelease, fleet.ErrReleasing, fleet.ErrExists, fleet.ErrNameTaken, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrScope, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
@@ -113,16 +113,16 @@ func Refusal(err error) bool {
 	return false
 }
 
-// A Page collects one page of a list that is read in the order of an id.
+// A Page collects one page of a list that is read in the order of an ID.
 type Page[T any] struct {
-	After int64 // the id behind which the page begins
+	After int64 // the page begins after this ID
 	List  []T
 	Next  string // the cursor of the next page; "" at the end
 	limit int
 	last  int64
 }
 
-// NewPage returns an empty page that begins after a cursor. It returns fleet.ErrBadCursor for what is no cursor.
+// NewPage returns an empty page that begins after a cursor. It returns fleet.ErrBadCursor for an invalid cursor.
 func NewPage[T any](cursor string, limit int) (*Page[T], error) {
 	page := &Page[T]{limit: limit}
 	if cursor != "" {
@@ -135,10 +135,11 @@ func NewPage[T any](cursor string, limit int) (*Page[T], error) {
 	return page, nil
 }
 
-// Limit is how many rows to read: one more than the page has tells whether there is a next page.
+// Limit returns the number of rows to read. It is one more than the page has, because a further row shows that there is
+// a next page.
 func (p *Page[T]) Limit() int { return p.limit + 1 }
 
-// Add puts the value of the next row on the page, or notes that there is a next page.
+// Add adds the value of the next row to the page, or records that there is a next page.
 func (p *Page[T]) Add(id int64, value T) {
 	if len(p.List) == p.limit {
 		p.Next = strconv.FormatInt(p.last, 10)
@@ -147,7 +148,7 @@ func (p *Page[T]) Add(id int64, value T) {
 	p.List, p.last = append(p.List, value), id
 }
 
-// configOf reads a configuration, which an error calls what.
+// configOf parses a configuration. what is its name in errors.
 func configOf(what string, text []byte) (fleet.Config, error) {
 	config, err := fleet.LoadConfig(text)
 	if err != nil {
@@ -156,7 +157,7 @@ func configOf(what string, text []byte) (fleet.Config, error) {
 	return config, nil
 }
 
-// Selector reads a selector.
+// Selector parses a selector.
 func Selector(text string) (fleet.Selector, error) {
 	selector, err := fleet.ParseSelector(text)
 	if err != nil {
@@ -165,7 +166,7 @@ func Selector(text string) (fleet.Selector, error) {
 	return selector, nil
 }
 
-// labelsOf reads labels.
+// labelsOf parses labels.
 func labelsOf(text string) (fleet.Labels, error) {
 	labels, err := fleet.LoadLabels(text)
 	if err != nil {

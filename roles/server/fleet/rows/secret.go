@@ -2,7 +2,7 @@ package rows
 
 import "aspects-poc/roles/server/fleet"
 
-// SecretColumns are those of a Secret.
+// SecretColumns are the columns of a Secret.
 const SecretColumns = "name, value, revision, author, at"
 
 // A Secret is a row of SecretColumns.
@@ -18,7 +18,7 @@ func (r *Secret) Into() []any {
 	return []any{&r.name, &r.value, &r.revision, &r.author, &r.at}
 }
 
-// Secret returns the secret. It returns an error if the row is not as a store writes it.
+// Secret returns the secret. It returns an error for a row that no store has written.
 func (r *Secret) Secret() (fleet.Secret, error) {
 	value, err := configOf("a secret", r.value)
 	if err != nil {
@@ -28,7 +28,7 @@ func (r *Secret) Secret() (fleet.Secret, error) {
 		Authorship: fleet.Authorship{By: string(r.author), At: Time(r.at)}}, nil
 }
 
-// SecretValues are those of SecretColumns.
+// SecretValues returns the values for SecretColumns.
 func SecretValues(secret fleet.Secret) []any {
 	return []any{secret.Name, []byte(secret.Value.String()), secret.Revision, Text(secret.By), Seconds(secret.At)}
 }

@@ -3,7 +3,7 @@ package rows
 import "aspects-poc/roles/server/fleet"
 
 const (
-	// SignatureColumns are those of a Signature.
+	// SignatureColumns are the columns of a Signature.
 	SignatureColumns = "number, statement, signature, manifest, revision, author, at, salts"
 	// LastSigned selects Targets.Signed.
 	LastSigned = "SELECT coalesce((SELECT revision FROM signatures ORDER BY number DESC LIMIT 1), 0)"
@@ -37,7 +37,7 @@ func (r *Signature) Signature() (fleet.Signature, error) {
 	return signature, err
 }
 
-// SignatureValues are those of SignatureColumns.
+// SignatureValues returns the values for SignatureColumns.
 func SignatureValues(s fleet.Signature) []any {
 	var salts []byte
 	if !s.Salts.Equal(fleet.Config{}) {

@@ -7,10 +7,10 @@ import (
 	"aspects-poc/roles/server/fleet"
 )
 
-// TokenColumns are those of a Token.
+// TokenColumns are the columns of a Token.
 const TokenColumns = "name, purpose, digest, role, scope, created, expires, revoked, last_used, device_limit, used, labels, proxy"
 
-// IsAdmin chooses the rows of admins' tokens that are valid at a time, the second argument.
+// IsAdmin is the condition for admins' tokens that are valid at a time, the second argument.
 const IsAdmin = "purpose = 'operate' AND role = 'admin' AND revoked = 0 AND (expires = 0 OR expires > $2)"
 
 // A Token is a row of TokenColumns.
@@ -28,7 +28,7 @@ func (r *Token) Into() []any {
 		&r.token.Limit, &r.token.Used, &r.labels, &r.token.Proxy}
 }
 
-// Token returns the token. It returns an error if the row is not as a store writes it.
+// Token returns the token. It returns an error for a row that no store has written.
 func (r *Token) Token() (access.Token, error) {
 	token := r.token
 	token.Purpose = access.Purpose(r.purpose)
@@ -47,7 +47,7 @@ func (r *Token) Token() (access.Token, error) {
 	return token, nil
 }
 
-// TokenValues are those of TokenColumns.
+// TokenValues returns the values for TokenColumns.
 func TokenValues(token access.Token) []any {
 	return []any{token.Name, string(token.Purpose), token.Digest[:], string(token.Role), fleet.Labels(token.Scope).String(), Seconds(token.Created),
 		Seconds(token.Expires), Seconds(token.Revoked), Seconds(token.LastUsed), token.Limit, token.Used,

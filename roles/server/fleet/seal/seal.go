@@ -1,8 +1,8 @@
 // Package seal seals the secrets of the fleet for its database, with AES-256-GCM and keys that are not in the database.
-// Its main type is Ring.
+// Its main type is Ring. Package fleet decides what is sealed, and package server stores the keys.
 //
 // With one key, the same value at the same place always gives the same sealed text. So a store can compare values that
-// it cannot read. The nonce is a keyed hash of place and value (as in RFC 5297, SIV). Two equal texts show that the
+// it cannot read. The nonce is a keyed hash of place and value (as in RFC 5297, SIV). Two equal texts reveal that the
 // value is the same, and nothing else.
 package seal
 
@@ -22,28 +22,28 @@ import (
 	"strings"
 )
 
-// KeySize is the smallest size of a key, in bytes, and that of a new one.
+// KeySize is the smallest size of a key, and the size of a new one, in bytes.
 const KeySize = 32
 
-// What is wrong with a sealed text.
+// The errors of Open.
 var (
 	ErrUnknownKey = errors.New("it is sealed with a key that the key file does not have")
 	ErrForged     = errors.New("it was changed, or moved here from elsewhere")
 )
 
-// ErrOtherKey is why a database is not opened whose secrets are sealed with a key that is not given.
+// ErrOtherKey means that the secrets of a database are sealed with a key that is not given.
 var ErrOtherKey = errors.New("the secrets in the database are sealed with another key")
 
-// ErrBeside means that the secrets would have to be sealed anew, which a caller beside a running server must not do.
+// ErrBeside means that the secrets need another seal, which a caller beside a running server must not make.
 var ErrBeside = errors.New("the secrets in the database are sealed for another confdb-schema, or with another key")
 
 // lineMark begins the line of a key in a key file.
 const lineMark = "aspects-secret-key "
 
-// A Ring has the keys of a database, at least one. The first seals, and all open. It is immutable.
+// A Ring has the keys of a database, at least one. The first key seals, and all keys open. It is immutable.
 type Ring struct{ keys []*key }
 
-// A key has what is derived of the bytes in a key file.
+// A key has the values that are derived from the bytes in a key file.
 type key struct {
 	bytes []byte
 	id    string
@@ -81,13 +81,13 @@ func newKey(text []byte) (*key, error) {
 // Random returns a Ring with one new key.
 func Random() *Ring {
 	text := make([]byte, KeySize)
-	_, _ = rand.Read(text) // never fails
+	_, _ = rand.Read(text) // rand.Read never fails
 	made, _ := newKey(text)
 	return &Ring{[]*key{made}}
 }
 
-// Parse reads a key file: lines of "aspects-secret-key" and a key in base64url, between comments (#) and empty lines; or
-// else one key, which is all bytes of the file.
+// Parse parses a key file: lines of "aspects-secret-key" and a key in base64url, between comments (#) and empty lines;
+// or else one key, which is the whole content of the file.
 func Parse(file []byte) (*Ring, error) {
 	ring := &Ring{}
 	if !bytes.Contains(file, []byte(lineMark)) {
@@ -130,13 +130,13 @@ func (r *Ring) Text() []byte {
 	return text.Bytes()
 }
 
-// Rotated returns a Ring with a new key before those of r.
+// Rotated returns a Ring with a new key in front of those of r.
 func (r *Ring) Rotated() *Ring { return &Ring{append(Random().keys, r.keys...)} }
 
-// ID names the key that seals, without telling anything of it.
+// ID returns the ID of the sealing key, which reveals nothing about the key.
 func (r *Ring) ID() string { return r.keys[0].id }
 
-// Has reports whether the key of an ID is in the Ring.
+// Has reports whether the Ring has the key with an ID.
 func (r *Ring) Has(id string) bool {
 	return slices.ContainsFunc(r.keys, func(key *key) bool { return key.id == id })
 }
@@ -144,7 +144,7 @@ func (r *Ring) Has(id string) bool {
 // Several reports whether there is more than one key.
 func (r *Ring) Several() bool { return len(r.keys) > 1 }
 
-// Seal returns a value as text of base64url, which Open returns at the same place only.
+// Seal returns a value as sealed text in base64url. Open opens it only at the same place.
 func (r *Ring) Seal(place string, value []byte) string {
 	key := r.keys[0]
 	nonce := hashAt(key.nonces, place, value)[:nonceSize]
@@ -162,7 +162,7 @@ func KeyOf(text string) string {
 	return base64.RawURLEncoding.EncodeToString(sealed[:idSize])
 }
 
-// Open returns the value in a sealed text. Errors: ErrUnknownKey, ErrForged.
+// Open returns the value of a sealed text. Errors: ErrUnknownKey, ErrForged.
 func (r *Ring) Open(place, text string) ([]byte, error) {
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(sealed) < idSize+nonceSize {
@@ -188,17 +188,17 @@ func (r *Ring) Open(place, text string) ([]byte, error) {
 // hashAt returns a keyed hash of a value at a place.
 func hashAt(key []byte, place string, value []byte) []byte {
 	hash := hmac.New(sha256.New, key)
-	_ = binary.Write(hash, binary.LittleEndian, int64(len(place))) // a hash takes all
+	_ = binary.Write(hash, binary.LittleEndian, int64(len(place))) // a hash accepts every write
 	hash.Write([]byte(place))
 	hash.Write(value)
 	return hash.Sum(nil)
 }
 
-// Digest returns a short digest of a value, from which nobody without the key can find the value by trial. It is the same at
-// all places, so nobody may see it: see Shown.
+// Digest returns a short digest of a value. Nobody without the key can find the value by trial. It is the same at all
+// places, so nobody may see it: see Shown.
 func (r *Ring) Digest(value []byte) string { return r.keys[0].digest(value) }
 
-// Digests returns the digests of a value by all keys.
+// Digests returns the digests of a value with all keys.
 func (r *Ring) Digests(value []byte) []string {
 	var list []string
 	for _, key := range r.keys {
@@ -207,7 +207,7 @@ func (r *Ring) Digests(value []byte) []string {
 	return list
 }
 
-// Shown returns the digest that people see at a place in the place of one of Digest. Those of different places cannot be
+// Shown returns the digest for people, at a place, of a digest of Digest. Digests of different places cannot be
 // compared.
 func (r *Ring) Shown(place, digest string) string {
 	return short(hashAt(r.keys[0].shown, place, []byte(digest)))

@@ -15,19 +15,19 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// addLinger is for how long devices that register at the same time are collected. A commit of many costs each of them
-// little: the pages of two indexes, in which a UUID and a digest have random places, are most of it.
+// addLinger is how long devices that register together are collected. A commit with many devices costs little for each:
+// it consists mostly of pages of two indexes, in which UUIDs and digests have random places.
 const addLinger = 3 * time.Millisecond
 
-// An add is one device to keep, and then the one that is kept.
+// An add is a device to store, and then the device that is stored.
 type add struct {
 	device      fleet.Device
-	digest      []byte // of its key
-	mostPending int    // 0 for any number
+	digest      []byte // of the device's key
+	mostPending int    // 0 means any number
 	added       bool
 }
 
-// Add implements fleet.Store. Devices that come at the same time are written together.
+// Add implements fleet.Store. Devices that arrive together are written in one transaction.
 func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (fleet.Device, error) {
 	if err := s.use(ctx); err != nil {
 		return fleet.Device{}, err
@@ -36,12 +36,12 @@ func (s *Store) Add(ctx context.Context, device fleet.Device, mostPending int) (
 	device.LastSeen = device.Registered
 	kept, err := s.adds.Run(ctx, add{device: device, digest: rows.Digest(device.PublicKeyRSA), mostPending: mostPending})
 	if err != nil {
-		return fleet.Device{}, s.fail("keep a device in", err)
+		return fleet.Device{}, s.fail("store a device in", err)
 	}
 	return kept.device, nil
 }
 
-// addAll is one job of the writer for a batch of devices. One that is refused does not concern the others.
+// addAll is one job of the writer for a batch of devices. A refused device does not affect the others.
 func (s *Store) addAll(ctx context.Context, batch []*group.Job[add]) error {
 	ids := make([]uuid.UUID, len(batch))
 	for i, work := range batch {
@@ -71,22 +71,22 @@ func (s *Store) addAll(ctx context.Context, batch []*group.Job[add]) error {
 	}})
 }
 
-// A run is devices in successive rows that have the same status and labels: what is beside a device in other tables is
-// written for all of them at once. The zero value has none.
+// A run has devices in successive rows with the same status and labels. Their rows in other tables are written
+// together. The zero value is empty.
 type run struct {
 	first, last, labels int64
 	status              fleet.Status
 }
 
-// addOne writes the row of a device, unless its key is known: then it returns the device of that key. all is the run of the
-// rows before, which the row joins or ends. It is called by the writer.
+// addOne writes the row of a device. If the key is known, it returns the device with that key instead. all is the run
+// of the previous rows, which the row joins or ends. Only the writer calls it.
 func (s *Store) addOne(ctx context.Context, conn *sql.Conn, want *add, all *run) error {
 	device := want.device
 	if device.Status == fleet.Pending && want.mostPending > 0 {
 		if err := s.endRun(ctx, all); err != nil { // pendingRoom counts standings
 			return err
 		}
-		// A device that is known needs no room.
+		// A known device needs no room.
 		kept, known, err := s.knownKey(ctx, want.digest)
 		if err != nil || known {
 			want.device = kept
@@ -101,12 +101,12 @@ func (s *Store) addOne(ctx context.Context, conn *sql.Conn, want *add, all *run)
 		return err
 	}
 	if id == 0 {
-		if err := s.endRun(ctx, all); err != nil { // one of the same batch is read with its standing
+		if err := s.endRun(ctx, all); err != nil { // a device of the same batch is read with its standing
 			return err
 		}
 		kept, known, err := s.knownKey(ctx, want.digest)
 		if err == nil && !known {
-			err = fleet.ErrRevoked // nothing else is in the way
+			err = fleet.ErrRevoked // there is no other obstacle
 		}
 		want.device = kept
 		return err
@@ -126,7 +126,7 @@ func (s *Store) addOne(ctx context.Context, conn *sql.Conn, want *add, all *run)
 	return nil
 }
 
-// endRun writes what is beside the devices of a run in other tables, and empties it. It is called by the writer.
+// endRun writes the rows of a run's devices in other tables, and empties the run. Only the writer calls it.
 func (s *Store) endRun(ctx context.Context, all *run) error {
 	if *all == (run{}) {
 		return nil
@@ -139,7 +139,7 @@ func (s *Store) endRun(ctx context.Context, all *run) error {
 	return err
 }
 
-// knownKey returns the first device of a digest, and whether there is one. It is called by the writer.
+// knownKey returns the first device with a digest, and whether there is one. Only the writer calls it.
 func (s *Store) knownKey(ctx context.Context, digest []byte) (fleet.Device, bool, error) {
 	var id []byte
 	err := s.writer.byKey.QueryRowContext(ctx, digest).Scan(&id)
@@ -153,8 +153,8 @@ func (s *Store) knownKey(ctx context.Context, digest []byte) (fleet.Device, bool
 	return device, err == nil, err
 }
 
-// insertDevice writes a row of devices and returns its ID, or 0 and writes nothing where the key is known or revoked. It is
-// called by the writer.
+// insertDevice writes a row of devices and returns its ID. For a known or revoked key it writes nothing and returns 0.
+// Only the writer calls it.
 func (s *Store) insertDevice(ctx context.Context, device fleet.Device, digest []byte) (id int64, err error) {
 	result, err := s.writer.addDevice.ExecContext(ctx, device.ID[:], device.Registered.Unix(), device.IPAddress,
 		device.PublicKeyRSA, device.Arch, digest, rows.NullIfEmpty(device.KeyID), device.Names())
@@ -171,7 +171,7 @@ func (s *Store) insertDevice(ctx context.Context, device fleet.Device, digest []
 	return 0, err
 }
 
-// pendingRoom tells whether one more device may wait for approval. It is called by the writer.
+// pendingRoom returns an error if no further device may wait for approval. Only the writer calls it.
 func pendingRoom(ctx context.Context, conn *sql.Conn, most int) error {
 	var waiting int
 	err := conn.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM standings WHERE status = 1 LIMIT ?)", most).Scan(&waiting)

@@ -12,7 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// auditTable has the records of package audit. AUTOINCREMENT: no number is drawn twice, even if the records are trimmed.
+// auditTable has the records of package audit. With AUTOINCREMENT no number is used twice, even after records were
+// trimmed.
 const auditTable = `CREATE TABLE audit (
 		number   INTEGER PRIMARY KEY AUTOINCREMENT,
 		act      BLOB NOT NULL UNIQUE, -- UUID
@@ -45,7 +46,7 @@ func auditValues(record audit.Record) []any {
 	return rows.AuditValues(record, func(act uuid.UUID) any { return act[:] })
 }
 
-// recorded returns a job that also adds the record of the act that it is a part of, if it changes something.
+// recorded returns a job that also adds the record of the act to which it belongs, if the job changes something.
 func recorded(ctx context.Context, do func(*sql.Conn) error) func(*sql.Conn) error {
 	pending := audit.From(ctx)
 	if pending == nil {
@@ -71,7 +72,7 @@ func recorded(ctx context.Context, do func(*sql.Conn) error) func(*sql.Conn) err
 	}
 }
 
-// written returns how many rows the connection has ever changed.
+// written returns the number of rows that the connection has changed so far.
 func written(ctx context.Context, conn *sql.Conn) (number int64, err error) {
 	return number, conn.QueryRowContext(ctx, "SELECT total_changes()").Scan(&number)
 }
@@ -79,7 +80,7 @@ func written(ctx context.Context, conn *sql.Conn) (number int64, err error) {
 // AddRecord implements audit.Store.
 func (s *Store) AddRecord(ctx context.Context, record audit.Record) error {
 	ctx = audit.With(ctx, nil)
-	return s.change(ctx, "keep a record of the audit log in", scope{}, func(conn *sql.Conn) error {
+	return s.change(ctx, "store a record of the audit log in", scope{}, func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), addAudit+" ON CONFLICT (act) DO NOTHING", auditValues(record)...)
 		return err
 	}, nil)
@@ -116,7 +117,7 @@ func (s *Store) LastRecord(ctx context.Context) (number int64, err error) {
 	return number, s.fail("read the audit log in", err)
 }
 
-// TrimRecords implements audit.Store. The writer is busy only if there is something to remove.
+// TrimRecords implements audit.Store. It occupies the writer only if there is something to remove.
 func (s *Store) TrimRecords(ctx context.Context, before time.Time, most int64) error {
 	ctx = audit.With(ctx, nil)
 	for _, rule := range rows.Trims(before, most) {

@@ -10,15 +10,15 @@ import (
 	"path/filepath"
 )
 
-// ErrExists tells that a backup would take the place of another file.
+// ErrExists means that a backup would replace another file.
 var ErrExists = errors.New("there is a file of this name already")
 
-// revisionGap is how many revisions a restored database leaves out beyond the last one that is known: those that were
-// drawn after the backup was made, and that devices may have seen, must not come again with another meaning.
+// revisionGap is how many revisions a restored database skips after the last known one. Devices may have seen revisions
+// that were drawn after the backup, and those must not return with another meaning.
 const revisionGap = 1000
 
-// Backup writes a copy of the database at path, as of one moment, to a new file, and returns when that is on disk. The
-// server may be running, and goes on. What it acknowledged before is in the copy.
+// Backup writes a copy of the database at path, as of one moment, to a new file. It returns when the copy is on disk.
+// The server may be running meanwhile. The copy has everything that the server acknowledged before the call.
 func Backup(ctx context.Context, path, to string) error {
 	err := backup(ctx, path, to)
 	if err != nil {
@@ -45,7 +45,7 @@ func backup(ctx context.Context, path, to string) error {
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
-	// A link, unlike a renaming, takes nobody's place.
+	// A link does not replace an existing file, unlike a rename.
 	if err := os.Link(to+".new", to); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			err = fmt.Errorf("%w; name another", ErrExists)
@@ -55,7 +55,7 @@ func backup(ctx context.Context, path, to string) error {
 	return errors.Join(os.Remove(to+".new"), syncDirectory(to))
 }
 
-// copyTo writes a copy of a database, on disk when it returns.
+// copyTo writes a copy of a database. The copy is on disk when copyTo returns.
 func copyTo(ctx context.Context, db *sql.DB, to string) error {
 	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -79,7 +79,7 @@ func syncDirectory(file string) error {
 	return errors.Join(directory.Sync(), directory.Close())
 }
 
-// checkOurs refuses what is not a database of ours, or from the future.
+// checkOurs returns an error for a database that is not ours, or of a later version.
 func checkOurs(ctx context.Context, db *sql.DB) error {
 	id, err := pragma(ctx, db, "application_id")
 	if err != nil {
@@ -99,15 +99,15 @@ func checkOurs(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// backupRemedy ends an error about a file that is to be restored, which is nobody's database.
+// backupRemedy ends an error about a file that cannot be restored.
 const backupRemedy = "name a file that aspects-poc server backup has made; nothing was changed"
 
-// Restore puts a backup in the place of the database at path, which no server may be using (ErrInUse). The backup is
-// checked from end to end first. What was there is kept beside it: previous is its name, the path with ".previous" at its
-// end, and a number where there is one already; "" where nothing was there. A crash at any moment leaves the one or the
-// other.
+// Restore replaces the database at path by a backup. No server may be using the database (ErrInUse). It first checks
+// the whole backup. It renames the present file: previous is the new name, the path with ".previous" at its end, and
+// with a number if that exists already; "" if there was no file. After a crash at any moment one of the two files is at
+// path.
 //
-// Revisions go on well beyond the last one of both: devices may have seen some that the backup does not know.
+// Revisions continue well above the last one of both, because devices may have seen some that the backup does not have.
 func Restore(ctx context.Context, from, path string) (previous string, err error) {
 	if previous, err = restore(ctx, from, path); err != nil {
 		return "", fmt.Errorf("cannot restore %q to %q: %w", from, path, explain(err))
@@ -144,17 +144,18 @@ func restore(ctx context.Context, from, path string) (previous string, err error
 	return previous, syncDirectory(path)
 }
 
-// setAside gives the present database a second name, whole, which no file has, and returns its last revision and its
-// last record of the audit log. One that cannot be opened is set aside as it is: that is what backups are for.
+// setAside gives the present database a second name that no file has. It returns its last revision and the number of
+// its last record of the audit log. A file that cannot be opened is set aside unchanged, because restoring over such a
+// file is the purpose of backups.
 func setAside(ctx context.Context, path string) (previous string, last, lastRecord int64, err error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", 0, 0, nil
 	}
 	if db, err := sql.Open("sqlite", dataSource(path, "")); err == nil {
 		db.SetMaxOpenConns(1)
-		// Into the file with the log: the last to close it folds it in.
+		// The last connection moves the log into the file when it closes.
 		err = db.QueryRowContext(ctx, lastRevision).Scan(&last)
-		_ = db.QueryRowContext(ctx, lastAudit).Scan(&lastRecord) // an older version has none
+		_ = db.QueryRowContext(ctx, lastAudit).Scan(&lastRecord) // an older version has no records
 		if closed := db.Close(); err != nil || closed != nil {
 			last = 0
 		}
@@ -164,7 +165,7 @@ func setAside(ctx context.Context, path string) (previous string, last, lastReco
 		return "", 0, 0, err
 	}
 	for _, rest := range []string{"-wal", "-shm"} {
-		// Left where it could not be folded in. It must not be taken for the new file's.
+		// Files that could not be moved into the database. SQLite must not take them for those of the new file.
 		if err := os.Rename(path+rest, previous+rest); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", 0, 0, err
 		}
@@ -172,7 +173,7 @@ func setAside(ctx context.Context, path string) (previous string, last, lastReco
 	return previous, last, lastRecord, nil
 }
 
-// secondName links a file to the first of its names for what was there before that is free.
+// secondName links a file to the first free name for previous files.
 func secondName(path string) (string, error) {
 	name := path + ".previous"
 	for number := 2; ; number++ {
@@ -199,7 +200,7 @@ func copyBackup(ctx context.Context, from, next string) error {
 	return errors.Join(err, source.Close())
 }
 
-// makeReady brings a copy to where a server can take it, on disk when it returns.
+// makeReady prepares a copy for the server. The copy is on disk when makeReady returns.
 func makeReady(ctx context.Context, next string, last, lastRecord int64) error {
 	db, err := sql.Open("sqlite", dataSource(next, "_pragma=synchronous(FULL)"))
 	if err != nil {
@@ -212,7 +213,7 @@ func makeReady(ctx context.Context, next string, last, lastRecord int64) error {
 		arguments []any
 	}{
 		{"UPDATE counter SET floor = max((" + lastRevision + "), ?) + ?", []any{last, revisionGap}},
-		// As with revisions: a copy of the audit log in a file may have records that were made since the backup.
+		// As for revisions: a copy of the audit log in a file may have records from after the backup.
 		{"INSERT INTO sqlite_sequence (name, seq) SELECT 'audit', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'audit')", nil},
 		{"UPDATE sqlite_sequence SET seq = max(seq, ?) + ? WHERE name = 'audit'", []any{lastRecord, revisionGap}},
 		{"PRAGMA journal_mode = WAL", nil},
@@ -231,7 +232,7 @@ func makeReady(ctx context.Context, next string, last, lastRecord int64) error {
 	return errors.Join(file.Sync(), file.Close())
 }
 
-// checkPages has SQLite look at every page.
+// checkPages lets SQLite read every page.
 func checkPages(ctx context.Context, db *sql.DB) error {
 	var verdict string
 	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {

@@ -12,9 +12,9 @@ import (
 	"aspects-poc/roles/server/fleet/rows"
 )
 
-// OpenTokens opens only the tokens of the file at path, which a server may be using meanwhile: SQLite lets one process
-// write at a time. A file that is not there yet, or is of an older version, is made or brought up to date first, which
-// takes it for a moment as Open does. The caller calls release.
+// OpenTokens opens only the tokens of the file at path. A server may be using the file meanwhile, because SQLite lets
+// one process write at a time. A missing file, or one of an older version, is first made or updated, for which
+// OpenTokens locks the file for a moment as Open does. The caller calls release.
 func OpenTokens(ctx context.Context, path string) (_ access.Store, release func() error, err error) {
 	store, release, err := besideServer(ctx, path)
 	if err != nil {
@@ -64,8 +64,8 @@ func besideServer(ctx context.Context, path string) (_ access.Store, release fun
 	}, db.Close, nil
 }
 
-// OpenBeside opens the file at path beside a server that may be using it. The caller changes nothing but named secrets, which the
-// server learns of within a second. A file that is not there yet, or is of an older version, is opened as by Open.
+// OpenBeside opens the file at path beside a server that may be using it. The caller must change only named secrets;
+// the server reads such a change within a second. A missing file, or one of an older version, is opened as by Open.
 func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	path = realPath(path)
 	current, err := isCurrent(ctx, path)
@@ -82,10 +82,10 @@ func OpenBeside(ctx context.Context, path string) (*Store, error) {
 	return store, nil
 }
 
-// isCurrent tells whether the file is there, ours, and of this program's version.
+// isCurrent reports whether the file exists, is ours, and has this program's version.
 func isCurrent(ctx context.Context, path string) (bool, error) {
 	if _, err := os.Lstat(path); err != nil {
-		return false, nil // Open knows what to do
+		return false, nil // Open handles the error
 	}
 	if err := checkFile(path, damageRemedy); err != nil {
 		return false, err
@@ -102,18 +102,18 @@ func isCurrent(ctx context.Context, path string) (bool, error) {
 	return id == applicationID && version == int64(len(migrations)), errors.Join(err, db.Close())
 }
 
-// transact does something in a transaction of its own.
+// transact runs do in a transaction.
 func transact(ctx context.Context, db *sql.DB, do func(*sql.Conn) error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }() // back to the pool
+	defer func() { _ = conn.Close() }() // returns it to the pool
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	if err := do(conn); err != nil {
-		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // what failed first is told
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // the first error is returned
 		return err
 	}
 	_, err = conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")

@@ -14,10 +14,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// oneDevice selects a whole device; a condition follows.
+// oneDevice selects a whole device. A condition follows.
 const oneDevice = "SELECT " + rows.DeviceColumns + fromDevices
 
-// someDevices selects devices without what is bulky; a condition may follow, and then orderDevices.
+// someDevices selects devices without large values. A condition may follow, and then orderDevices.
 const (
 	someDevices  = "SELECT " + rows.BriefColumns + fromDevices + " WHERE d.id > ?"
 	withConfigs  = "SELECT " + rows.ConfigColumns + fromDevices + " WHERE d.id > ?"
@@ -37,7 +37,7 @@ func scan(from interface{ Scan(...any) error }) (fleet.Device, int64, error) {
 	return device, row.ID, damaged(err)
 }
 
-// damaged makes an error about the content of a row an ErrDamaged.
+// damaged wraps an error about the content of a row in ErrDamaged.
 func damaged(err error) error {
 	if err == nil {
 		return nil
@@ -55,7 +55,7 @@ func (s *Store) Device(ctx context.Context, id uuid.UUID) (fleet.Device, error) 
 	if err != nil {
 		return fleet.Device{}, s.fail("read a device from", err)
 	}
-	// What it refers to is everybody's.
+	// The caches of others share the map.
 	device.Labels = maps.Clone(device.Labels)
 	if device.Own != nil {
 		own := *device.Own
@@ -101,8 +101,8 @@ func (s *Store) DeviceByKey(ctx context.Context, keyID string) (fleet.Device, er
 	return device, s.fail("read a device from", err)
 }
 
-// find reads a device. Once begun it does not watch the context: that would take a goroutine, which costs more than the
-// look-up.
+// find reads a device. It does not watch the context during the read, because that would need a goroutine, which costs
+// more than the read.
 func find(ctx context.Context, statement *sql.Stmt, by any) (fleet.Device, error) {
 	device, _, err := scan(statement.QueryRowContext(context.WithoutCancel(ctx), by))
 	return device, unknown(err)
@@ -184,7 +184,7 @@ func (s *Store) Settle(ctx context.Context, now time.Time) error {
 	}, nil)
 }
 
-// labelSet returns the number of a set of labels. It is called by the writer.
+// labelSet returns the number of a set of labels. Only the writer calls it.
 func (s *Store) labelSet(ctx context.Context, labels fleet.Labels) (number int64, err error) {
 	text := labels.String()
 	if number, known := s.writer.labels[text]; known {
@@ -207,7 +207,7 @@ func (s *Store) labelSet(ctx context.Context, labels fleet.Labels) (number int64
 	return number, nil
 }
 
-// changed is the notice about a device.
+// changed returns the notice of a changed device.
 func changed(id uuid.UUID) []fleet.Notice {
 	return []fleet.Notice{{Kind: fleet.DevicesChanged, Devices: []uuid.UUID{id}}}
 }
@@ -216,7 +216,7 @@ func changed(id uuid.UUID) []fleet.Notice {
 func (s *Store) SetLabels(
 	ctx context.Context, id uuid.UUID, before, after fleet.Labels, by fleet.Authorship,
 ) (revision int64, err error) {
-	return s.alter(ctx, "keep labels in", id, func(ctx context.Context, conn *sql.Conn, device fleet.Device, row int64) (int64, error) {
+	return s.alter(ctx, "store labels in", id, func(ctx context.Context, conn *sql.Conn, device fleet.Device, row int64) (int64, error) {
 		switch {
 		case !device.Labels.Equal(before):
 			return 0, fleet.ErrStale
@@ -243,7 +243,7 @@ func (s *Store) SetLabels(
 
 // SetName implements fleet.Store.
 func (s *Store) SetName(ctx context.Context, id uuid.UUID, name string, by fleet.Authorship) (revision int64, err error) {
-	return s.alter(ctx, "keep a device's name in", id, func(ctx context.Context, conn *sql.Conn, device fleet.Device, row int64) (int64, error) {
+	return s.alter(ctx, "store a device's name in", id, func(ctx context.Context, conn *sql.Conn, device fleet.Device, row int64) (int64, error) {
 		if device.Name == name {
 			return 0, nil
 		}
@@ -267,7 +267,7 @@ func (s *Store) SetName(ctx context.Context, id uuid.UUID, name string, by fleet
 	})
 }
 
-// alter changes what is kept of a device under the revision that do has drawn, and tells of it; 0 for a change that changes nothing.
+// alter changes a device with the revision that do has drawn, and sends a notice. For revision 0 nothing has changed.
 func (s *Store) alter(ctx context.Context, act string, id uuid.UUID,
 	do func(ctx context.Context, conn *sql.Conn, device fleet.Device, row int64) (revision int64, err error),
 ) (int64, error) {
@@ -321,10 +321,11 @@ func (s *Store) IDs(ctx context.Context, first, last uuid.UUID, limit int) (list
 
 // SetStatus implements fleet.Store.
 func (s *Store) SetStatus(ctx context.Context, id uuid.UUID, status fleet.Status, within fleet.Scope) error {
-	return s.stand(ctx, "keep a device's status in", id, within, "UPDATE standings SET status = ?1 WHERE device = ?2 AND status <> ?1", status)
+	return s.stand(ctx, "store a device's status in", id, within, "UPDATE standings SET status = ?1 WHERE device = ?2 AND status <> ?1", status)
 }
 
-// stand changes the standing of a device within a scope. The statement gets the value and the number of the device.
+// stand changes the standing of a device within a scope. The statement has the value and the number of the device as
+// arguments.
 func (s *Store) stand(ctx context.Context, act string, id uuid.UUID, within fleet.Scope, statement string, value any) error {
 	return s.change(ctx, act, ofDevice(id), func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
@@ -342,10 +343,10 @@ func (s *Store) stand(ctx context.Context, act string, id uuid.UUID, within flee
 
 // SetAlone implements fleet.Store.
 func (s *Store) SetAlone(ctx context.Context, id uuid.UUID, at time.Time, within fleet.Scope) error {
-	return s.stand(ctx, "keep a device's mark in", id, within, "UPDATE standings SET alone = max(alone, ?1) WHERE device = ?2", rows.Seconds(at))
+	return s.stand(ctx, "store a device's mark in", id, within, "UPDATE standings SET alone = max(alone, ?1) WHERE device = ?2", rows.Seconds(at))
 }
 
-// one refuses a statement that concerned no row.
+// one returns none for a statement that has changed no row.
 func one(result sql.Result, err, none error) error {
 	if err != nil {
 		return err
@@ -358,7 +359,7 @@ func one(result sql.Result, err, none error) error {
 
 // SetKey implements fleet.Store.
 func (s *Store) SetKey(ctx context.Context, id uuid.UUID, before, publicKey, newID string) error {
-	return s.change(ctx, "keep a device's key in", ofDevice(id), func(conn *sql.Conn) error {
+	return s.change(ctx, "store a device's key in", ofDevice(id), func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		device, row, err := scan(s.writer.device.QueryRowContext(ctx, id[:]))
 		switch {

@@ -21,7 +21,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// Why a file cannot be opened.
+// The reasons why a file cannot be opened.
 var (
 	ErrInUse   = errors.New("another process is using it")
 	ErrDamaged = errors.New("it is damaged")
@@ -29,17 +29,17 @@ var (
 	ErrNewer   = errors.New("a newer version of this program has written it")
 )
 
-// checkedWhole is the size in bytes up to which a database is checked from end to end when it is opened. That takes
-// half a second; larger ones are checked as far as their size tells, and SQLite notices the rest when it gets there.
+// checkedWhole is the largest size, in bytes, of a database that is checked from end to end when it is opened. That
+// takes half a second. For larger ones only the size is checked, and SQLite finds other damage when it reads the page.
 const checkedWhole = 64 << 20
 
-// busyTimeout is how long to wait for another program that has the file locked, in milliseconds.
+// busyTimeout is how long to wait for another program that has locked the file, in milliseconds.
 const busyTimeout = "10000"
 
 const damageRemedy = "put a backup in its place, or try \"sqlite3 FILE .recover\"; " +
 	"to begin anew without any device, move it away together with the files of its name that end in -wal and -shm"
 
-// acquire makes this process the owner of the file at path, whose directory it makes when missing.
+// acquire makes this process the owner of the file at path. It makes a missing directory.
 func acquire(path string) (*flock.Flock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -63,8 +63,8 @@ func acquire(path string) (*flock.Flock, error) {
 	return lock, nil
 }
 
-// createIfMissing makes a new database, which gets its name when it is complete: a crash must not leave an empty file
-// that looks like a truncated one.
+// createIfMissing makes a new database, which gets its name when it is complete: after a crash an empty file would look
+// like a truncated one.
 func createIfMissing(ctx context.Context, path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -112,8 +112,8 @@ func create(ctx context.Context, path string) error {
 	return errors.Join(migrate(ctx, db), db.Close())
 }
 
-// checkFile looks at the file without SQLite, which takes an empty one for a new database, and a file that lacks its
-// end for a good one until it needs a page from there.
+// checkFile checks the file without SQLite, because SQLite takes an empty file for a new database, and accepts a
+// truncated file until it needs a missing page.
 func checkFile(path, remedy string) error {
 	if err := regular.Check(path); err != nil {
 		return fmt.Errorf("%w: %w", ErrForeign, err)
@@ -158,12 +158,12 @@ func checkFile(path, remedy string) error {
 	return nil
 }
 
-// checkContent asks SQLite whether the file is whole, ours, and not from the future.
+// checkContent asks SQLite whether the file is whole, ours, and not of a later version.
 func checkContent(ctx context.Context, db *sql.DB, path string) error {
 	if err := checkOurs(ctx, db); err != nil {
 		return err
 	}
-	// What cannot be written is to be told now, not to the first device.
+	// A file that cannot be written must fail now, not for the first device.
 	for _, statement := range []string{"BEGIN IMMEDIATE", "ROLLBACK"} {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return err
@@ -179,12 +179,12 @@ func damagedPages(verdict string) error {
 	return fmt.Errorf("%w: %s; %s", ErrDamaged, strings.ReplaceAll(verdict, "\n", " "), damageRemedy)
 }
 
-// dataSource names the file for the driver.
+// dataSource returns the name of the file for the driver.
 func dataSource(path, parameters string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(" + busyTimeout + ")&" + parameters
 }
 
-// explain adds what to do to what SQLite or the system says.
+// explain adds to an error of SQLite or the system what to do.
 func explain(err error) error {
 	var refused *sqlite.Error
 	switch {

@@ -11,11 +11,11 @@ import (
 	"aspects-poc/roles/server/fleet/rows"
 )
 
-// lastRevision asks for the last revision that was drawn. History is never shortened, so that it is the counter, but for
-// revisions that a restored database must leave out.
+// lastRevision selects the last revision. The history is never shortened, so it is the counter, except for the
+// revisions that a restored database skips.
 const lastRevision = "SELECT max(coalesce((SELECT max(revision) FROM history), 0), (SELECT floor FROM counter))"
 
-// nextRevision returns the revision that the next entry gets; amid a release, which amid tells, one is left out before. Only the
+// nextRevision returns the revision for the next entry. During a release it skips one; amid reports that. Only the
 // writer calls it.
 func nextRevision(ctx context.Context, conn *sql.Conn) (revision int64, amid bool, err error) {
 	err = conn.QueryRowContext(ctx, "SELECT ("+lastRevision+") + 1, EXISTS (SELECT 1 FROM releases WHERE active = 1)").Scan(&revision, &amid)
@@ -57,7 +57,7 @@ func (s *Store) Entries(ctx context.Context, layer fleet.LayerName, below int64,
 	return s.listEntries(ctx, s.entries, s.entriesOf, layer, below, limit)
 }
 
-// listEntries reads the entries of all layers, or those of one layer by the statement ofLayer.
+// listEntries reads the entries of all layers, or those of one layer with the statement ofLayer.
 func (s *Store) listEntries(
 	ctx context.Context, ofAll, ofLayer *sql.Stmt, layer fleet.LayerName, below int64, limit int,
 ) (list []fleet.Entry, err error) {

@@ -10,29 +10,29 @@ import (
 	"aspects-poc/roles/server/fleet"
 )
 
-// lookEvery is the time between two looks for named secrets that another process has changed.
+// lookEvery is the time between two checks for named secrets that another process has changed.
 const lookEvery = time.Second
 
-// others has the state of the file as this process has seen it last. A difference is a change by another process.
+// others has the last state of the file that this process has seen. A difference is a change by another process.
 type others struct {
-	version  int64 // of the data as the writer's connection knows them: other connections change it
+	version  int64 // version of the data in the writer's connection, which other connections change
 	revision int64 // of the last change of a named secret
 
 	end     context.CancelFunc
 	running sync.WaitGroup
 }
 
-// changedSecrets has the history of named secrets behind a revision.
+// changedSecrets selects the history of named secrets after a revision.
 const changedSecrets = "SELECT revision, layer FROM history WHERE layer >= 'secrets/' AND layer < 'secrets0' AND revision > ?" +
 	" ORDER BY revision"
 
-// followOthers looks for changes until the store is closed.
+// followOthers checks for changes until the store is closed.
 func (s *Store) followOthers() {
 	ctx, end := context.WithCancel(context.Background())
 	s.others.end = end
 	s.others.running.Go(func() {
 		for poll.Sleep(ctx, lookEvery) == nil {
-			_ = s.noticeOthers(ctx) // whoever uses the file next is told
+			_ = s.noticeOthers(ctx) // the next user of the file gets the error
 		}
 	})
 }
@@ -44,8 +44,8 @@ func (o *others) stop() {
 	}
 }
 
-// noticeOthers looks whether another process has changed a named secret. If so, it forgets what was read before and sends
-// notices.
+// noticeOthers checks whether another process has changed a named secret. If so, it clears what was read before and
+// sends notices.
 func (s *Store) noticeOthers(ctx context.Context) error {
 	return s.writer.alone(func(conn *sql.Conn) error {
 		var version int64
@@ -56,30 +56,30 @@ func (s *Store) noticeOthers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = found.Close() }() // Err has told what there is to tell
-		var told []fleet.Notice
+		defer func() { _ = found.Close() }() // Err has returned the error
+		var notices []fleet.Notice
 		for found.Next() {
 			notice := fleet.Notice{Kind: fleet.TargetChanged}
 			if err := found.Scan(&notice.Revision, &notice.Layer); err != nil {
 				return err
 			}
-			told = append(told, notice)
+			notices = append(notices, notice)
 		}
 		if err := found.Err(); err != nil {
 			return err
 		}
 		s.others.version = version
-		if len(told) > 0 {
-			s.others.revision = told[len(told)-1].Revision
+		if len(notices) > 0 {
+			s.others.revision = notices[len(notices)-1].Revision
 			s.recentDevices.clear()
 			s.recentLayers.clear()
-			s.hub.Send(told...)
+			s.hub.Send(notices...)
 		}
 		return nil
 	})
 }
 
-// begin records the present state, with which noticeOthers compares.
+// begin records the present state for the comparison in noticeOthers.
 func (o *others) begin(ctx context.Context, conn *sql.Conn) error {
 	if err := conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&o.version); err != nil {
 		return err

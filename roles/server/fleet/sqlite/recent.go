@@ -2,21 +2,21 @@ package sqlite
 
 import "sync"
 
-// mostRecent is how many devices, and how many layers, are remembered as they were read: some 2 kB each.
+// mostRecent is how many devices, and how many layers, are remembered: some 2 kB each.
 const mostRecent = 4096
 
-// recent remembers what was read lately, exactly as it is committed. One process owns the file. Its one writer says before
-// a transaction what that may change (begin), and when it is over (end). What was read in between, or while a transaction
-// began, is not remembered. The zero value is ready for use.
+// recent remembers recently read values exactly as they are committed. One process owns the file. Its one writer calls
+// begin before a transaction, with the keys that may change, and end after it. Values that were read between begin and
+// end, or while a transaction began, are not remembered. The zero value is ready for use.
 type recent[K comparable, V any] struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	of      map[K]V
 	writing map[K]bool
-	all     bool   // all may be written
-	writes  uint64 // how often something was to be written
+	all     bool   // everything may be written
+	writes  uint64 // number of calls of begin
 }
 
-// get returns what is remembered under a key, or reads it. What it returns is shared: nobody may change it.
+// get returns the remembered value of a key, or reads it. The value is shared: do not modify it.
 func (r *recent[K, V]) get(key K, read func() (V, error)) (V, error) {
 	r.mu.Lock()
 	value, there := r.of[key]
@@ -38,7 +38,7 @@ func (r *recent[K, V]) get(key K, read func() (V, error)) (V, error) {
 		r.of = map[K]V{}
 	}
 	if len(r.of) >= mostRecent {
-		for other := range r.of { // none is worth more than another
+		for other := range r.of { // all are worth the same
 			delete(r.of, other)
 			break
 		}
@@ -47,7 +47,7 @@ func (r *recent[K, V]) get(key K, read func() (V, error)) (V, error) {
 	return value, nil
 }
 
-// begin forgets what is to be written: some keys, or all.
+// begin removes the values that may be written: those of some keys, or all.
 func (r *recent[K, V]) begin(keys []K, all bool) {
 	if len(keys) == 0 && !all {
 		return
@@ -68,7 +68,7 @@ func (r *recent[K, V]) begin(keys []K, all bool) {
 	}
 }
 
-// end tells that all that was to be written has been, or has not.
+// end ends the transaction of begin, whether it was committed or not.
 func (r *recent[K, V]) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,7 +76,7 @@ func (r *recent[K, V]) end() {
 	r.all = false
 }
 
-// clear forgets all.
+// clear removes all values.
 func (r *recent[K, V]) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,7 +17,7 @@ type reader interface {
 	QueryContext(ctx context.Context, query string, arguments ...any) (*sql.Rows, error)
 }
 
-// eachRow runs a query and hands each of its rows on.
+// eachRow runs a query and calls row for each of its rows.
 func eachRow(ctx context.Context, from reader, query string, row func(*sql.Rows) error, arguments ...any) error {
 	found, err := from.QueryContext(ctx, query, arguments...)
 	return pass(found, err, row)
@@ -55,7 +55,7 @@ func activeRelease(ctx context.Context, from reader) (*fleet.Release, error) {
 	return active, err
 }
 
-// addRelease writes a release that begins. Only the writer calls it, as the next.
+// addRelease writes a release that begins. Only the writer calls it and keepBefore.
 func addRelease(ctx context.Context, conn *sql.Conn, begun fleet.Release, entry fleet.Entry) error {
 	if err := record(ctx, conn, entry); err != nil {
 		return err
@@ -65,7 +65,7 @@ func addRelease(ctx context.Context, conn *sql.Conn, begun fleet.Release, entry 
 	return err
 }
 
-// keepBefore writes a layer as it was before a release that begins. device is the row of the device of its layer.
+// keepBefore writes a layer as before a release that begins. device is the row of the layer's device.
 func keepBefore(ctx context.Context, conn *sql.Conn, name fleet.LayerName, before fleet.Layer, device int64) error {
 	own := int64(0)
 	if name.IsDevice() {
@@ -110,12 +110,12 @@ func (s *Store) Release(ctx context.Context, id int64) (fleet.Release, error) {
 // MoveRelease implements fleet.Store.
 func (s *Store) MoveRelease(ctx context.Context, move fleet.ReleaseMove) (fleet.Release, error) {
 	var moved fleet.Release
-	var told []fleet.Notice
+	var notices []fleet.Notice
 	concerned := scope{all: move.Undoes()}
 	err := s.change(ctx, "move a release in", concerned, func(conn *sql.Conn) (err error) {
-		moved, told, err = s.move(context.WithoutCancel(ctx), conn, move)
+		moved, notices, err = s.move(context.WithoutCancel(ctx), conn, move)
 		return err
-	}, func() []fleet.Notice { return told })
+	}, func() []fleet.Notice { return notices })
 	if err != nil {
 		return fleet.Release{}, err
 	}
@@ -138,9 +138,9 @@ func (s *Store) move(ctx context.Context, conn *sql.Conn, move fleet.ReleaseMove
 	if err != nil {
 		return fleet.Release{}, nil, err
 	}
-	var told []fleet.Notice
+	var notices []fleet.Notice
 	if move.Undoes() {
-		if told, last, err = s.undo(ctx, conn, move, last); err != nil {
+		if notices, last, err = s.undo(ctx, conn, move, last); err != nil {
 			return fleet.Release{}, nil, err
 		}
 	}
@@ -159,10 +159,10 @@ func (s *Store) move(ctx context.Context, conn *sql.Conn, move fleet.ReleaseMove
 	progress, outcome := rows.MovedValues(moved)
 	_, err = conn.ExecContext(ctx, "UPDATE releases SET version = ?, progress = ?, outcome = ? WHERE id = ?", moved.Version, progress,
 		outcome, moved.ID)
-	return moved, append(told, fleet.Notice{Kind: fleet.TargetChanged, Layer: entry.Layer, Revision: entry.Revision}), err
+	return moved, append(notices, fleet.Notice{Kind: fleet.TargetChanged, Layer: entry.Layer, Revision: entry.Revision}), err
 }
 
-// undo makes the layers of the active release what they were, under the revisions after last.
+// undo restores the layers of the active release, with the revisions after last.
 func (s *Store) undo(ctx context.Context, conn *sql.Conn, move fleet.ReleaseMove, last int64) ([]fleet.Notice, int64, error) {
 	active, err := activeRelease(ctx, conn)
 	if err != nil {
@@ -187,8 +187,8 @@ func (s *Store) undo(ctx context.Context, conn *sql.Conn, move fleet.ReleaseMove
 	if err != nil {
 		return nil, 0, err
 	}
-	told, err := s.keep(ctx, conn, result, present, devices)
-	return told, result.Last, err
+	notices, err := s.writeResult(ctx, conn, result, present, devices)
+	return notices, result.Last, err
 }
 
 // Census implements fleet.Store.

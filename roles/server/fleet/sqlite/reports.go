@@ -12,14 +12,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// portion is how many observations one job of the writer takes, so that others get their turn in between.
+// portion is the number of observations in one job of the writer, so that other jobs run in between.
 const portion = 256
 
 // Report implements fleet.Store.
 func (s *Store) Report(ctx context.Context, id uuid.UUID, report fleet.Report) (int64, error) {
 	var sequence int64
 	kept := false
-	err := s.change(ctx, "keep a report in", ofDevice(id), func(*sql.Conn) error {
+	err := s.change(ctx, "store a report in", ofDevice(id), func(*sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		var row int64
 		if err := s.writer.reported.QueryRowContext(ctx, id[:]).Scan(&row, &sequence); err != nil {
@@ -54,7 +54,7 @@ func (s *Store) Report(ctx context.Context, id uuid.UUID, report fleet.Report) (
 
 // Observe implements fleet.Store.
 func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
-	ctx = audit.With(ctx, nil) // whatever act it comes amid
+	ctx = audit.With(ctx, nil) // it belongs to no act
 	for len(list) > 0 {
 		some := list[:min(portion, len(list))]
 		list = list[len(some):]
@@ -62,7 +62,7 @@ func (s *Store) Observe(ctx context.Context, list []fleet.Observation) error {
 		for _, observation := range some {
 			concerned.devices = append(concerned.devices, observation.ID)
 		}
-		err := s.change(ctx, "keep what was seen in", concerned, func(*sql.Conn) error {
+		err := s.change(ctx, "store sightings in", concerned, func(*sql.Conn) error {
 			for _, observation := range some {
 				if err := s.observe(context.WithoutCancel(ctx), observation); err != nil {
 					return err
@@ -93,7 +93,8 @@ func (s *Store) observe(ctx context.Context, seen fleet.Observation) error {
 		return err
 	}
 	for _, thin := range seen.Thin {
-		// What is no multiple of a step: all, where the step is 0, as a remainder by 0 is NULL.
+		// The condition selects times that are no multiple of the step. For step 0 it selects all, because a remainder
+		// by 0 is NULL.
 		_, err := s.writer.thin.ExecContext(ctx, row, rows.Seconds(thin.Before), int64(thin.Step/time.Second))
 		if err != nil {
 			return err
@@ -145,7 +146,7 @@ func (s *Store) Standings(ctx context.Context, silent time.Time, cloned time.Dur
 	return list, s.fail("count the devices in", err)
 }
 
-// setsOfLabels returns the sets of labels by their numbers.
+// setsOfLabels returns the sets of labels by number.
 func (s *Store) setsOfLabels(ctx context.Context) (map[int64]fleet.Labels, error) {
 	sets := map[int64]fleet.Labels{}
 	err := s.each(ctx, s.labelSets, nil, func(row *sql.Rows) error {
@@ -160,18 +161,18 @@ func (s *Store) setsOfLabels(ctx context.Context) (map[int64]fleet.Labels, error
 	return sets, err
 }
 
-// each runs a query and hands each of its rows on.
+// each runs a query and calls row for each of its rows.
 func (s *Store) each(ctx context.Context, query *sql.Stmt, arguments []any, row func(*sql.Rows) error) error {
 	found, err := query.QueryContext(ctx, arguments...)
 	return pass(found, err, row)
 }
 
-// pass hands on the rows that a query has found, or its error.
+// pass calls row for the rows of a query, or returns the query's error.
 func pass(found *sql.Rows, err error, row func(*sql.Rows) error) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = found.Close() }() // Err has told what there is to tell
+	defer func() { _ = found.Close() }() // Err has returned the error
 	for found.Next() {
 		if err := row(found); err != nil {
 			return err

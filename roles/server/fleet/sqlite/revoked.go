@@ -9,7 +9,7 @@ import (
 	"aspects-poc/roles/server/fleet/rows"
 )
 
-// allowed returns ErrRevoked if a key is revoked whose device is removed.
+// allowed returns ErrRevoked for the revoked key of a removed device.
 func allowed(ctx context.Context, db querier, keyID string) error {
 	var revoked bool
 	err := db.QueryRowContext(context.WithoutCancel(ctx), "SELECT EXISTS (SELECT 1 FROM revoked_keys WHERE key_id = ?)",
@@ -20,7 +20,7 @@ func allowed(ctx context.Context, db querier, keyID string) error {
 	return err
 }
 
-// keepRevoked records the key of a revoked device that is about to be removed. It is called by the writer.
+// keepRevoked records the key of a revoked device that is about to be removed. Only the writer calls it.
 func keepRevoked(ctx context.Context, conn *sql.Conn, device fleet.Device, at time.Time) error {
 	keyID := device.Names()
 	if keyID == "" {

@@ -11,14 +11,14 @@ import (
 
 // Sample implements fleet.Store.
 func (s *Store) Sample(ctx context.Context, sample fleet.StoredSample, thin []fleet.Thinning) error {
-	return s.change(ctx, "keep numbers of devices in", scope{}, func(conn *sql.Conn) error {
+	return s.change(ctx, "store the numbers of devices in", scope{}, func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		_, err := conn.ExecContext(ctx, "INSERT OR REPLACE INTO samples (at, text) VALUES (?, ?)", rows.Seconds(sample.At), sample.Text)
 		for _, one := range thin {
 			if err != nil {
 				break
 			}
-			// A remainder by 0 is NULL: that drops all.
+			// A remainder by 0 is NULL, so that a step of 0 deletes all.
 			_, err = conn.ExecContext(ctx, "DELETE FROM samples WHERE at < ? AND coalesce(at % ?, 1) <> 0", rows.Seconds(one.Before),
 				int64(one.Step/time.Second))
 		}

@@ -12,14 +12,14 @@ import (
 // applicationID marks our files (PRAGMA application_id): "ASPF".
 const applicationID = 0x41535046
 
-// migrations lead from one version of the schema (PRAGMA user_version) to the next; the first leads from an empty file
-// to version 1. A released migration never changes; a change of the schema is a further migration.
+// migrations lead from one version of the schema (PRAGMA user_version) to the next; the first one leads from an empty
+// file to version 1. A released migration never changes: a change of the schema is another migration.
 //
 // Package rows lists the present names of tables and columns.
 //
-// Reports have a table of their own because they change all the time. Rows are packed by number and not by random UUID,
-// so that a write touches few pages. Standings have a table of their own because its rows are small: the store can read
-// all of them, and write many at a time.
+// Reports have a table of their own because they change all the time. Rows are sorted by number and not by random UUID,
+// so that a write touches few pages. Standings have a table of their own with small rows: the store can read all of
+// them, and write many at a time.
 var migrations = [...]migration{
 	{statements: `CREATE TABLE devices (
 		id             INTEGER PRIMARY KEY,
@@ -119,23 +119,23 @@ var migrations = [...]migration{
 	DROP TABLE target;`},
 	{statements: tokensTable},
 	{statements: "CREATE INDEX pending ON standings (device) WHERE status = 1"}, // few, counted at each registration
-	// Whether a device says what it runs: the state of one that does not is derived from what it shows. A device whose
-	// polls were taken before there were states is behind; state 0 is left to those that never polled.
+	// Whether a device reports what it runs; otherwise its state follows from what it shows. A device that polled
+	// before there were states is behind; state 0 is for those that never polled.
 	{statements: `ALTER TABLE standings ADD COLUMN says INTEGER NOT NULL DEFAULT 0;
 	UPDATE standings SET says = 1
 		WHERE device IN (SELECT device FROM reports WHERE running <> 0 OR running_hash <> '');
 	UPDATE standings SET state = 5
 		WHERE state = 0 AND device IN (SELECT device FROM reports WHERE changed <> 0);`},
-	// Who registers has been seen.
+	// A registration counts as a sighting.
 	{statements: "UPDATE standings SET seen = (SELECT registered FROM devices WHERE id = device) WHERE seen = 0"},
-	// The digest was one of the key's text, of which one key has several.
+	// The digest was of the key's text, and a key has several texts.
 	{fill: fillKeyDigests},
-	// Which machine speaks, and when two of them were last noticed that speak for one device.
+	// The machine that reports, and when two machines were last detected for one device.
 	{statements: `ALTER TABLE reports ADD COLUMN instance TEXT NOT NULL DEFAULT '';
 	ALTER TABLE standings ADD COLUMN twins INTEGER NOT NULL DEFAULT 0; -- 0: never`},
-	// When an operator last said that one machine does.
+	// When an operator last said that only one machine reports.
 	{statements: "ALTER TABLE standings ADD COLUMN alone INTEGER NOT NULL DEFAULT 0"},
-	// The names that package rows has.
+	// The names in package rows.
 	{statements: `ALTER TABLE reports RENAME COLUMN changed TO at;
 	ALTER TABLE reports RENAME COLUMN running TO running_revision;
 	ALTER TABLE reports RENAME COLUMN attempted TO attempted_revision;
@@ -155,9 +155,9 @@ var migrations = [...]migration{
 		device BLOB NOT NULL, -- UUID
 		at     INTEGER NOT NULL
 	) STRICT;`},
-	// Labels of the devices that an enrolment token admits, as fleet.Labels.String has them.
+	// Labels of the devices that an enrolment token admits, in the form of fleet.Labels.String.
 	{statements: "ALTER TABLE tokens ADD COLUMN labels TEXT NOT NULL DEFAULT '{}'"},
-	// One row: how the secrets are sealed, as package fleet has it.
+	// One row: the state of the seals, as package fleet writes it.
 	{statements: `CREATE TABLE sealing (state TEXT NOT NULL) STRICT;
 	INSERT INTO sealing VALUES ('')`},
 	// Named secrets, to which layers refer.
@@ -183,16 +183,16 @@ var migrations = [...]migration{
 		author    TEXT NOT NULL,
 		at        INTEGER NOT NULL
 	) STRICT`},
-	// Names of devices; NULL for none. In the history "" is none.
+	// Names of devices; NULL for none. In the history "" means none.
 	{statements: `ALTER TABLE devices ADD COLUMN name TEXT;
 	CREATE UNIQUE INDEX devices_by_name ON devices (name) WHERE name IS NOT NULL;
 	ALTER TABLE history ADD COLUMN name TEXT NOT NULL DEFAULT ''`},
-	// Roles of operators' tokens, as package access has them, and scopes, as fleet.Labels.String has them.
+	// Roles of operators' tokens, in the form of package access, and scopes, in the form of fleet.Labels.String.
 	{statements: `ALTER TABLE tokens ADD COLUMN role TEXT NOT NULL DEFAULT '';
 	ALTER TABLE tokens ADD COLUMN scope TEXT NOT NULL DEFAULT '{}';
 	UPDATE tokens SET role = iif(read_only <> 0, 'viewer', 'admin') WHERE purpose = 'operate';
 	ALTER TABLE tokens DROP COLUMN read_only;`},
-	// Releases in stages, and the layers as they were before the active one.
+	// Releases in stages, and the layers as before the active one.
 	{statements: `CREATE TABLE releases (
 		id       INTEGER PRIMARY KEY, -- the revision at which it began
 		version  INTEGER NOT NULL,
@@ -216,14 +216,14 @@ var migrations = [...]migration{
 	) STRICT, WITHOUT ROWID;
 	ALTER TABLE concerns ADD COLUMN waiting INTEGER; -- for devices that are not admitted; NULL: revision
 	ALTER TABLE history ADD COLUMN step TEXT NOT NULL DEFAULT ''; -- of a release`},
-	// The salts of the last statement's digests of secrets, as secrets have a value; NULL for none.
+	// The salts of the last statement's digests of secrets, in the form of a secret's value; NULL for none.
 	{statements: "ALTER TABLE signatures ADD COLUMN salts BLOB"},
-	// The audit log, and whether the holder of a token names the person.
+	// The audit log, and whether a token's holder is a proxy.
 	{statements: auditTable + `
 	ALTER TABLE tokens ADD COLUMN proxy INTEGER NOT NULL DEFAULT 0`},
 }
 
-// A migration is what leads to the next version: statements, and what those cannot say.
+// A migration leads to the next version: by statements, and by a function for what statements cannot do.
 type migration struct {
 	statements string
 	fill       func(context.Context, *sql.Tx) error
@@ -233,15 +233,15 @@ func fillKeyDigests(ctx context.Context, tx *sql.Tx) error {
 	return eachKey(ctx, tx, "UPDATE devices SET key_digest = ? WHERE id = ?", func(key string) any { return rows.Digest(key) })
 }
 
-// eachKey runs an update with what a function makes of each device's public key. It goes through them in portions, as
-// a row must not be changed while it is looked at.
+// eachKey runs an update with the value that of returns for each device's public key. It works in portions, because a
+// row must not be changed while it is read.
 func eachKey(ctx context.Context, tx *sql.Tx, update string, of func(key string) any) error {
 	const portion = 10_000
 	statement, err := tx.PrepareContext(ctx, update)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = statement.Close() }() // what matters has been told by Exec
+	defer func() { _ = statement.Close() }() // Exec has returned the error
 	for last := int64(0); ; {
 		ids, keys, err := someKeys(ctx, tx, last, portion)
 		if err != nil {
@@ -264,7 +264,7 @@ func someKeys(ctx context.Context, tx *sql.Tx, after int64, limit int) (ids []in
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { _ = found.Close() }() // Err has told what there is to tell
+	defer func() { _ = found.Close() }() // Err has returned the error
 	for found.Next() {
 		var id int64
 		var key string
@@ -304,7 +304,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return tx.Commit()
 }
 
-// pragma reads a number.
+// pragma reads a numeric setting.
 func pragma(ctx context.Context, db *sql.DB, name string) (value int64, err error) {
 	err = db.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value)
 	return value, err

@@ -21,7 +21,7 @@ func (s *Store) Sealing(ctx context.Context) (state string, err error) {
 
 // SetSealing implements fleet.Store.
 func (s *Store) SetSealing(ctx context.Context, before, after string) error {
-	return s.change(ctx, "keep how the secrets are sealed in", scope{}, func(conn *sql.Conn) error {
+	return s.change(ctx, "store the state of the seals in", scope{}, func(conn *sql.Conn) error {
 		result, err := conn.ExecContext(context.WithoutCancel(ctx), "UPDATE sealing SET state = ? WHERE state = ?", after, before)
 		return one(result, err, fleet.ErrStale)
 	}, nil)
@@ -55,8 +55,8 @@ var holdings = []rows.Holdings{
 			" WHERE device = ? AND config = ? AND running_hash = ? AND attempted_path = ? AND attempted_reason = ?"},
 }
 
-// Rewrite implements fleet.Store. The file is written anew at the end: free pages, and free places in pages, have what was
-// there before.
+// Rewrite implements fleet.Store. At the end it writes the file anew, because free pages and free places in pages still
+// have the old content.
 func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (changed int, err error) {
 	if changed, err = rows.Rewrite(holdings, func(table rows.Holdings, after any) (any, int, error) {
 		return s.rewriteSome(ctx, table, after, change)
@@ -72,8 +72,8 @@ func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (
 		if _, err := conn.ExecContext(ctx, "VACUUM"); err != nil {
 			return err
 		}
-		// Until then the new pages are in the log, and the old ones in the file. A reader that holds this up is no error of the
-		// statement, but a value of its row.
+		// Until then the new pages are in the log, and the old ones in the file. If a reader prevents the move, the
+		// statement returns no error, but a value in its row.
 		var held bool
 		var pages, moved int
 		if err := conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&held, &pages, &moved); err != nil {
@@ -88,7 +88,7 @@ func (s *Store) Rewrite(ctx context.Context, change func(fleet.Holding) error) (
 
 var errReader = errors.New("another program is reading the file, so that what was there before cannot be removed; try again without it")
 
-// rewriteSome passes some rows behind a key. last is the key of the last one, nil at the end.
+// rewriteSome rewrites some rows after a key. last is the key of the last one; nil at the end.
 func (s *Store) rewriteSome(
 	ctx context.Context, table rows.Holdings, after any, change func(fleet.Holding) error,
 ) (last any, changed int, err error) {
@@ -98,7 +98,7 @@ func (s *Store) rewriteSome(
 		if err != nil {
 			return err
 		}
-		defer func() { _ = found.Close() }() // Err has told what there is to tell
+		defer func() { _ = found.Close() }() // Err has returned the error
 		var updates [][]any
 		read := 0
 		for found.Next() {
@@ -127,7 +127,7 @@ func (s *Store) rewriteSome(
 		if err != nil {
 			return err
 		}
-		defer func() { _ = update.Close() }() // what matters has been told by Exec
+		defer func() { _ = update.Close() }() // Exec has returned the error
 		for _, values := range updates {
 			if _, err := update.ExecContext(ctx, values...); err != nil {
 				return err

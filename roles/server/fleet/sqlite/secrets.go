@@ -20,7 +20,7 @@ func scanSecret(from interface{ Scan(...any) error }) (fleet.Secret, error) {
 	return secret, damaged(err)
 }
 
-// presentSecret returns a named secret as it is in the transaction, of revision 0 where there is none.
+// presentSecret returns the named secret in the transaction; with revision 0 if there is none.
 func presentSecret(ctx context.Context, conn *sql.Conn, name string) (fleet.Secret, error) {
 	secret, err := scanSecret(conn.QueryRowContext(ctx, selectSecret+" WHERE name = ?", name))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -32,9 +32,9 @@ func presentSecret(ctx context.Context, conn *sql.Conn, name string) (fleet.Secr
 // ChangeSecret implements fleet.Store.
 func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (fleet.Secret, error) {
 	var secret fleet.Secret
-	var told []fleet.Notice
+	var notices []fleet.Notice
 	own := int64(0)
-	err := s.change(ctx, "keep a secret in", scope{all: true}, func(conn *sql.Conn) error {
+	err := s.change(ctx, "store a secret in", scope{all: true}, func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		before, err := presentSecret(ctx, conn, change.Name)
 		if err != nil {
@@ -59,7 +59,7 @@ func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (fl
 		if err := record(ctx, conn, *entry); err != nil {
 			return err
 		}
-		told = []fleet.Notice{{Kind: fleet.TargetChanged, Layer: entry.Layer, Revision: revision}}
+		notices = []fleet.Notice{{Kind: fleet.TargetChanged, Layer: entry.Layer, Revision: revision}}
 		own = revision
 		if change.Remove {
 			_, err = conn.ExecContext(ctx, "DELETE FROM secrets WHERE name = ?", change.Name)
@@ -85,8 +85,8 @@ func (s *Store) ChangeSecret(ctx context.Context, change fleet.SecretChange) (fl
 		}
 		return nil
 	}, func() []fleet.Notice {
-		s.others.revision = max(s.others.revision, own) // the writer is at it
-		return told
+		s.others.revision = max(s.others.revision, own) // the writer holds the lock
+		return notices
 	})
 	if err != nil {
 		return fleet.Secret{}, err

@@ -11,8 +11,8 @@ import (
 // Sign implements fleet.Store.
 func (s *Store) Sign(ctx context.Context, change fleet.SignatureChange) (fleet.Signature, error) {
 	var stored fleet.Signature
-	var told []fleet.Notice
-	err := s.change(ctx, "keep a statement in", scope{}, func(conn *sql.Conn) error {
+	var notices []fleet.Notice
+	err := s.change(ctx, "store a statement in", scope{}, func(conn *sql.Conn) error {
 		ctx := context.WithoutCancel(ctx)
 		var last int64
 		if err := conn.QueryRowContext(ctx, "SELECT coalesce(max(number), 0) FROM signatures").Scan(&last); err != nil {
@@ -38,13 +38,13 @@ func (s *Store) Sign(ctx context.Context, change fleet.SignatureChange) (fleet.S
 			_, err = conn.ExecContext(ctx, "INSERT INTO signatures ("+rows.SignatureColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 				rows.SignatureValues(stored)...)
 		}
-		if err == nil && change.Remove { // a present one concerns all devices by itself
+		if err == nil && change.Remove { // a new statement concerns all devices anyway
 			_, err = conn.ExecContext(ctx, "INSERT OR REPLACE INTO concerns (selector, revision, waiting) VALUES ('', ?, ?)", revision,
 				fleet.Waiting{Amid: amid}.Of(revision))
 		}
-		told = []fleet.Notice{{Kind: fleet.TargetChanged, Layer: fleet.SignatureName, Revision: revision}}
+		notices = []fleet.Notice{{Kind: fleet.TargetChanged, Layer: fleet.SignatureName, Revision: revision}}
 		return err
-	}, func() []fleet.Notice { return told })
+	}, func() []fleet.Notice { return notices })
 	if err != nil {
 		return fleet.Signature{}, err
 	}

@@ -1,13 +1,13 @@
 // Package sqlite stores the fleet's state in one SQLite file: the embedded store, which needs no set-up. Its main type
-// is Store.
+// is Store. Package fleet has the rules, and package rows what both stores share.
 //
 // One goroutine writes. While a commit reaches the disk, further writes queue; the next commit has all of them, so that
-// many polls share one fsync (group commit). A caller gets its answer after the commit that has its write. The journal
-// is a WAL, and synchronous is FULL: what was acknowledged survives kill -9 and loss of power. Reads do not wait for
-// the writer, and the store remembers what it has read lately until somebody writes it (recent.go).
+// many polls share one fsync (group commit). A caller gets its answer after the commit with its write. The journal is a
+// WAL, and synchronous is FULL: acknowledged writes survive kill -9 and loss of power. Reads do not wait for the
+// writer, and the store remembers recently read values until somebody writes them (recent.go).
 //
-// One process owns the file; Open refuses a second one (ErrInUse). Other programs may read the file. Commands may change
-// tokens and named secrets beside the owner (beside.go), which looks for such changes every second (others.go).
+// One process owns the file; Open returns ErrInUse for a second one. Other programs may read the file. Commands may
+// change tokens and named secrets beside the owner (beside.go), which checks for such changes every second (others.go).
 package sqlite
 
 import (
@@ -28,15 +28,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// readers is the number of connections that read: more than a small machine has cores gains nothing.
+// readers is the number of reading connections. More than a small machine has cores would gain nothing.
 const readers = 4
 
 // Store is a fleet.Store in a file.
 //
-// It has many fields and methods because each call of fleet.Store is a method, and each prepared statement is a field.
+// It has many methods because each call of fleet.Store is one, and many fields because each prepared statement is one.
 type Store struct {
 	path          string
-	lock          *flock.Flock // nil: of another process
+	lock          *flock.Flock // nil if another process owns the file
 	read          *sql.DB
 	write         *sql.DB
 	writer        *writer
@@ -44,13 +44,13 @@ type Store struct {
 	hub           fleet.Hub
 	others        others
 	recentDevices recent[uuid.UUID, fleet.Device]
-	recentLayers  recent[fleet.LayerName, fleet.Layer] // of many devices; of revision 0 where there is none
+	recentLayers  recent[fleet.LayerName, fleet.Layer] // layers of many devices; with revision 0 if there is no such layer
 
-	// What reads.
+	// The statements that read.
 	device, byKeyID, devices, mute, configs, number, named, ids, count, stats, samples, labelSets, standings, census, layers, concerns, layer, deviceLayers,
 	history, historyOf, entries, entriesOf, lastChange, entry, layerAt, secrets *sql.Stmt
 
-	mu     sync.RWMutex // guards closed; held for reading by each call under way
+	mu     sync.RWMutex // guards closed; each running call holds it for reading
 	closed bool
 }
 
@@ -59,9 +59,9 @@ var (
 	_ fleet.Maintainer = (*Store)(nil)
 )
 
-// Open opens the store in the file at path, or makes it, with its directory, where there is nothing at all. It never
-// starts empty in the place of what it cannot read: ErrInUse, ErrDamaged, ErrForeign and ErrNewer say why not, and the
-// text what to do.
+// Open opens the store in the file at path. If nothing exists there, it makes the file and its directory. It never
+// replaces a file that it cannot read by an empty one: it then returns ErrInUse, ErrDamaged, ErrForeign or ErrNewer,
+// and the text says what to do.
 func Open(ctx context.Context, path string) (*Store, error) {
 	store, err := open(ctx, path)
 	if err != nil {
@@ -79,7 +79,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	return openLocked(ctx, path, lock)
 }
 
-// realPath follows links: a file of two names has one owner all the same.
+// realPath resolves links, so that a file with two names has one owner.
 func realPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
@@ -87,7 +87,7 @@ func realPath(path string) string {
 	return path
 }
 
-// openLocked opens a file for its owner, or for one who works beside the owner, with a nil lock.
+// openLocked opens a file for its owner. With a nil lock it opens the file beside the owner.
 func openLocked(ctx context.Context, path string, lock *flock.Flock) (_ *Store, err error) {
 	store := &Store{path: path, lock: lock}
 	defer func() {
@@ -101,8 +101,8 @@ func openLocked(ctx context.Context, path string, lock *flock.Flock) (_ *Store, 
 	if err := checkFile(path, damageRemedy); err != nil {
 		return nil, err
 	}
-	// The log grows to 8192 pages of 4 kB before it is moved into the database: a page of an index that many commits write
-	// is moved once.
+	// The log grows to 8192 pages of 4 kB before it is moved into the database, so that an index page that many commits
+	// write is moved once.
 	if store.write, err = sql.Open("sqlite", dataSource(path, "_pragma=foreign_keys(1)&_pragma=synchronous(FULL)"+
 		"&_pragma=journal_size_limit(67108864)&_pragma=wal_autocheckpoint(8192)")); err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func openLocked(ctx context.Context, path string, lock *flock.Flock) (_ *Store, 
 	if err := checkContent(ctx, store.write, path); err != nil {
 		return nil, err
 	}
-	// A backup that was copied here by hand has another kind of journal.
+	// A backup that somebody has copied here has another kind of journal.
 	if _, err := store.write.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	// What every device depends on is looked at now, not by the first that comes.
+	// Everything on which all devices depend is read now, not at the first poll.
 	_, err = s.Targets(ctx)
 	return err
 }
@@ -179,7 +179,7 @@ func (s *Store) statements() []query {
 	}
 }
 
-// use keeps the store open during a call; the caller must call s.mu.RUnlock when it returns nil.
+// use prevents that the store is closed during a call. After a nil error the caller must call s.mu.RUnlock.
 func (s *Store) use(ctx context.Context) error {
 	s.mu.RLock()
 	if s.closed {
@@ -193,7 +193,7 @@ func (s *Store) use(ctx context.Context) error {
 	return nil
 }
 
-// fail words the trouble of an access.
+// fail returns an error for an access to the file.
 func (s *Store) fail(act string, err error) error {
 	if err == nil || rows.Refusal(err) {
 		return err
@@ -210,8 +210,9 @@ func (s *Store) Changes(ctx context.Context) (<-chan fleet.Notice, error) {
 	return s.hub.Listen(ctx)
 }
 
-// change has the writer do something that changes no device or layer but those of scope. What committed, if not nil,
-// returns is told after the commit, in the order of commits. If it is a part of an act of package audit, it has a record.
+// change runs a job of the writer that changes only the devices and layers of scope. committed, if not nil, returns the
+// notices that are sent after the commit, in the order of commits. If the job belongs to an act of package audit, it
+// has a record.
 func (s *Store) change(
 	ctx context.Context, act string, scope scope, do func(*sql.Conn) error, committed func() []fleet.Notice,
 ) error {
@@ -226,15 +227,15 @@ func (s *Store) change(
 	return err
 }
 
-// Maintain moves the write-ahead log into the database proper, as far as readers let it. It is cheap when there is
-// nothing to move.
+// Maintain moves the write-ahead log into the database, as far as readers permit. It costs little if there is nothing
+// to move.
 func (s *Store) Maintain(ctx context.Context) error {
 	if err := s.use(ctx); err != nil {
 		return err
 	}
 	defer s.mu.RUnlock()
 	return s.fail("tidy", s.writer.alone(func(conn *sql.Conn) error {
-		// Writers wait meanwhile: where readers are in the way, the next round is soon enough.
+		// Writers wait meanwhile. If readers are in the way, the next call is soon enough.
 		for _, statement := range []string{"PRAGMA busy_timeout = 100", "PRAGMA wal_checkpoint(TRUNCATE)",
 			"PRAGMA busy_timeout = " + busyTimeout} {
 			if _, err := conn.ExecContext(context.WithoutCancel(ctx), statement); err != nil {
@@ -261,8 +262,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// release gives back what has been opened. The readers go first: the last connection to close folds the log into the
-// database, which a reader may not.
+// release closes everything that is open. The readers close first: the last connection moves the log into the database,
+// which a reader may not.
 func (s *Store) release() error {
 	var failed []error
 	if s.adds != nil {
@@ -284,7 +285,7 @@ func (s *Store) release() error {
 	if s.lock == nil {
 		return errors.Join(failed...)
 	}
-	// The file with the name of its holder stays: to remove it would let a third process lock a new one of that name
-	// while a second holds the removed one.
+	// The file with the name of its holder stays. Its removal would let a third process lock a new file with that name
+	// while a second process locks the removed one.
 	return errors.Join(append(failed, os.Truncate(s.lock.Path(), 0), s.lock.Unlock())...)
 }

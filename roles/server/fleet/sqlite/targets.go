@@ -17,7 +17,7 @@ func (s *Store) Targets(ctx context.Context) (targets fleet.Targets, err error) 
 		return fleet.Targets{}, err
 	}
 	defer s.mu.RUnlock()
-	// One transaction: one moment.
+	// A transaction reads one moment.
 	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return fleet.Targets{}, s.fail("read the targets from", err)
@@ -25,7 +25,7 @@ func (s *Store) Targets(ctx context.Context) (targets fleet.Targets, err error) 
 	targets, err = s.loadTargets(ctx, tx)
 	err = errors.Join(err, tx.Rollback())
 	if err == nil && s.writer != nil {
-		err = s.noticeOthers(context.WithoutCancel(ctx)) // before anybody takes older devices for what belongs to these targets
+		err = s.noticeOthers(context.WithoutCancel(ctx)) // before anybody uses older devices together with these targets
 	}
 	if err != nil {
 		return fleet.Targets{}, s.fail("read the targets from", err)
@@ -151,7 +151,7 @@ func (s *Store) DeviceLayers(
 // ChangeAll implements fleet.Store.
 func (s *Store) ChangeAll(ctx context.Context, batch fleet.Batch) ([]fleet.Layer, error) {
 	var layers []fleet.Layer
-	var told []fleet.Notice
+	var notices []fleet.Notice
 	var concerned scope
 	for _, change := range batch.Changes {
 		if change.Name.IsDevice() {
@@ -160,17 +160,17 @@ func (s *Store) ChangeAll(ctx context.Context, batch fleet.Batch) ([]fleet.Layer
 			concerned.layers = append(concerned.layers, change.Name)
 		}
 	}
-	err := s.change(ctx, "keep layers in", concerned, func(conn *sql.Conn) (err error) {
-		layers, told, err = s.changeAll(context.WithoutCancel(ctx), conn, batch)
+	err := s.change(ctx, "store layers in", concerned, func(conn *sql.Conn) (err error) {
+		layers, notices, err = s.changeAll(context.WithoutCancel(ctx), conn, batch)
 		return err
-	}, func() []fleet.Notice { return told })
+	}, func() []fleet.Notice { return notices })
 	if err != nil {
 		return nil, err
 	}
 	return layers, nil
 }
 
-// changeAll writes nothing if it returns a refusal.
+// changeAll makes all changes of a batch. If it returns a refusal, it has written nothing.
 func (s *Store) changeAll(ctx context.Context, conn *sql.Conn, batch fleet.Batch) ([]fleet.Layer, []fleet.Notice, error) {
 	present := fleet.Present{Unknown: map[fleet.LayerName]bool{}, Labels: map[fleet.LayerName]fleet.Labels{}, Secrets: map[string]int64{}}
 	devices := make([]int64, len(batch.Changes))
@@ -203,14 +203,14 @@ func (s *Store) changeAll(ctx context.Context, conn *sql.Conn, batch fleet.Batch
 	if err != nil {
 		return nil, nil, err
 	}
-	told, err := s.keep(ctx, conn, result, present, devices)
-	return result.Layers, told, err
+	notices, err := s.writeResult(ctx, conn, result, present, devices)
+	return result.Layers, notices, err
 }
 
-// keep writes what a batch comes to. devices are the rows of the devices of its layers.
-func (s *Store) keep(
+// writeResult writes the result of a batch. devices are the rows of the devices of its layers.
+func (s *Store) writeResult(
 	ctx context.Context, conn *sql.Conn, result fleet.Result, present fleet.Present, devices []int64,
-) (told []fleet.Notice, err error) {
+) (notices []fleet.Notice, err error) {
 	var concerned []uuid.UUID
 	for i, layer := range result.Layers {
 		entry, before := result.Entries[i], present.Layers[i]
@@ -229,7 +229,7 @@ func (s *Store) keep(
 			concerned = append(concerned, layer.Name.Device())
 			err = keepDeviceLayer(ctx, conn, devices[i], layer, entry.Action == fleet.Removed)
 		} else {
-			told = append(told, fleet.Notice{Kind: fleet.TargetChanged, Layer: layer.Name, Revision: layer.Revision})
+			notices = append(notices, fleet.Notice{Kind: fleet.TargetChanged, Layer: layer.Name, Revision: layer.Revision})
 			err = keepLayer(ctx, conn, layer, before, entry.Action == fleet.Removed, result.Waiting)
 		}
 		if err != nil {
@@ -237,16 +237,16 @@ func (s *Store) keep(
 		}
 	}
 	if concerned != nil {
-		told = append(told, fleet.Notice{Kind: fleet.DevicesChanged, Devices: concerned})
+		notices = append(notices, fleet.Notice{Kind: fleet.DevicesChanged, Devices: concerned})
 	}
 	if result.Release != nil {
-		told = append(told, fleet.Notice{Kind: fleet.TargetChanged, Layer: result.Release.HistoryName(), Revision: result.Release.ID})
+		notices = append(notices, fleet.Notice{Kind: fleet.TargetChanged, Layer: result.Release.HistoryName(), Revision: result.Release.ID})
 		err = addRelease(ctx, conn, *result.Release, *result.Begun)
 	}
-	return told, err
+	return notices, err
 }
 
-// present returns a layer as it is in the transaction, of revision 0 where there is none, and the row and the labels of its
+// present returns a layer in the transaction, with revision 0 if there is none, and the row and the labels of its
 // device.
 func (s *Store) present(ctx context.Context, conn *sql.Conn, name fleet.LayerName) (fleet.Layer, int64, fleet.Labels, error) {
 	if name.IsDevice() {

@@ -14,8 +14,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// tokensTable holds the tokens of package access. They are few, and commands in other processes change them: nothing of
-// them is kept in memory.
+// tokensTable has the tokens of package access. They are few, and commands in other processes change them, so none is
+// in memory.
 const tokensTable = `CREATE TABLE tokens (
 		id        INTEGER PRIMARY KEY,
 		name      TEXT NOT NULL UNIQUE,
@@ -30,7 +30,7 @@ const tokensTable = `CREATE TABLE tokens (
 		used      INTEGER NOT NULL
 	) STRICT;`
 
-// tokens implements access.Store over what reads and what writes.
+// tokens implements access.Store with a reading and a writing connection.
 type tokens struct {
 	read  func(ctx context.Context, act string, do func(querier) error) error
 	write func(ctx context.Context, act string, do func(*sql.Conn) error) error
@@ -63,7 +63,7 @@ func findToken(ctx context.Context, db querier, digest [sha256.Size]byte) (acces
 
 // AddToken implements access.Store.
 func (t tokens) AddToken(ctx context.Context, token access.Token) error {
-	return t.write(ctx, "keep a token in", func(conn *sql.Conn) error {
+	return t.write(ctx, "store a token in", func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), "INSERT INTO tokens ("+rows.TokenColumns+")"+
 			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows.TokenValues(token)...)
 		var refused *sqlite.Error
@@ -81,7 +81,7 @@ func (t tokens) Tokens(ctx context.Context) (list []access.Token, err error) {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = found.Close() }() // Err has told what there is to tell
+		defer func() { _ = found.Close() }() // Err has returned the error
 		for found.Next() {
 			token, err := scanToken(found)
 			if err != nil {
@@ -156,7 +156,7 @@ func (t tokens) SpendToken(ctx context.Context, digest [sha256.Size]byte, at tim
 		return err
 	})
 	if err != nil {
-		return access.Token{}, err // the writer may still be at it, and use spent
+		return access.Token{}, err // the writer may still run and use spent
 	}
 	return spent, nil
 }
@@ -166,7 +166,7 @@ func (t tokens) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 	if len(used) == 0 {
 		return nil
 	}
-	return t.write(ctx, "keep the use of tokens in", func(conn *sql.Conn) error {
+	return t.write(ctx, "store the use of tokens in", func(conn *sql.Conn) error {
 		for name, at := range used {
 			_, err := conn.ExecContext(context.WithoutCancel(ctx),
 				"UPDATE tokens SET last_used = max(last_used, ?) WHERE name = ?", rows.Seconds(at), name)
@@ -178,7 +178,7 @@ func (t tokens) TouchTokens(ctx context.Context, used map[string]time.Time) erro
 	})
 }
 
-// Tokens is the store of tokens beside the devices.
+// Tokens returns the store of tokens in the same file.
 func (s *Store) Tokens() access.Store {
 	return tokens{
 		read: func(ctx context.Context, act string, do func(querier) error) error {

@@ -13,42 +13,42 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxBatch bounds what one commit takes, so that the first of a crowd does not wait for the last.
+// maxBatch is the largest number of jobs in a commit, so that the first job of a crowd does not wait for the last.
 const maxBatch = 512
 
-// A job is something to write.
+// A job is a write.
 type job struct {
 	scope     scope
 	do        func(*sql.Conn) error
-	committed func() []fleet.Notice // after the commit, in the order of commits; nil: nothing
+	committed func() []fleet.Notice // called after the commit, in the order of commits; nil for no notices
 }
 
-// A scope is what a job may change: devices, with what is kept beside them, and layers of many devices; or all of them.
+// A scope says what a job may change: some devices with their other rows, and layers of many devices; or everything.
 type scope struct {
 	all     bool
 	devices []uuid.UUID
 	layers  []fleet.LayerName
 }
 
-// ofDevice is the scope of what concerns one device.
+// ofDevice returns the scope of one device.
 func ofDevice(id uuid.UUID) scope { return scope{devices: []uuid.UUID{id}} }
 
-// A writer writes, one batch of jobs after the other.
+// A writer runs jobs, one batch after the other.
 //
 // It has many fields because each prepared statement is one.
 type writer struct {
 	jobs *group.Group[job]
 
-	mu   sync.Mutex // held while something is written
+	mu   sync.Mutex // held during a write
 	conn *sql.Conn
 
 	hub     *fleet.Hub
 	devices *recent[uuid.UUID, fleet.Device]
 	layers  *recent[fleet.LayerName, fleet.Layer]
 
-	labels map[string]int64 // numbers of sets of labels; those of a transaction that was rolled back are not in here
+	labels map[string]int64 // numbers of sets of labels, without those of a transaction that was rolled back
 
-	// What jobs run for many devices.
+	// The statements of jobs for many devices.
 	device, number, byKey, addDevice, addReports, addStandings, labelSet, addLabelSet, reported, report, verdict, seen,
 	addStats, thin *sql.Stmt
 }
@@ -83,8 +83,8 @@ func (w *writer) statements() []query {
 		{&w.device, oneDevice + " WHERE d.uuid = ?"},
 		{&w.number, "SELECT id FROM devices WHERE uuid = ?"},
 		{&w.byKey, "SELECT uuid FROM devices WHERE key_digest = ? ORDER BY id LIMIT 1"},
-		// A key that is known or revoked leaves the row without its UUID, which NOT NULL refuses. With a WHERE, SQLite would
-		// first copy the row into a table of its own.
+		// A known or revoked key gives a row without a UUID, which NOT NULL refuses. With a WHERE, SQLite would first
+		// copy the row into a temporary table.
 		{&w.addDevice, "INSERT INTO devices (uuid, registered, ip_address, public_key_rsa, arch, key_digest, key_id)" +
 			" VALUES (CASE WHEN EXISTS (SELECT 1 FROM devices WHERE key_digest = ?6)" +
 			" OR EXISTS (SELECT 1 FROM revoked_keys WHERE key_id = ?8) THEN NULL ELSE ?1 END, ?2, ?3, ?4, ?5, ?6, ?7)"},
@@ -120,21 +120,21 @@ func (w *writer) do(ctx context.Context, work job) error {
 	return err
 }
 
-// alone does something outside of any transaction.
+// alone runs do outside of a transaction.
 func (w *writer) alone(do func(*sql.Conn) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return do(w.conn)
 }
 
-// stop does what is queued, and ends.
+// stop runs the queued jobs, and ends the writer.
 func (w *writer) stop() error {
 	w.jobs.Close()
 	return w.release()
 }
 
-// commit does a batch in one transaction. A job may have the rules' own refusal, and then has written nothing. What commit
-// returns is the trouble that undid all of them. One caller's end must not undo the others' writes: ctx is nobody's.
+// commit runs a batch in one transaction. A job may have a refusal by the rules, and has then written nothing. An error
+// of commit undoes all jobs. ctx belongs to no caller, because one caller's end must not undo the writes of others.
 func (w *writer) commit(ctx context.Context, batch []*group.Job[job]) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -148,7 +148,7 @@ func (w *writer) commit(ctx context.Context, batch []*group.Job[job]) error {
 	if err != nil {
 		return err
 	}
-	var told []fleet.Notice
+	var notices []fleet.Notice
 	devices := map[fleet.NoticeKind][]uuid.UUID{} // one notice for all
 	for _, work := range batch {
 		if work.Err != nil || work.Want.committed == nil {
@@ -158,14 +158,14 @@ func (w *writer) commit(ctx context.Context, batch []*group.Job[job]) error {
 			if notice.Own = true; notice.Devices != nil {
 				devices[notice.Kind] = append(devices[notice.Kind], notice.Devices...)
 			} else {
-				told = append(told, notice)
+				notices = append(notices, notice)
 			}
 		}
 	}
 	for kind, of := range devices {
-		told = append(told, fleet.Notice{Kind: kind, Own: true, Devices: of})
+		notices = append(notices, fleet.Notice{Kind: kind, Own: true, Devices: of})
 	}
-	w.hub.Send(told...)
+	w.hub.Send(notices...)
 	return nil
 }
 
@@ -186,8 +186,8 @@ func (w *writer) transact(ctx context.Context, batch []*group.Job[job]) error {
 	return nil
 }
 
-// rollback ends a failed transaction. SQLite has done so itself after some failures, and complains then; what failed
-// first is what the callers are told.
+// rollback ends a failed transaction. SQLite may have done so already, and then returns an error; the callers get the
+// first error.
 func (w *writer) rollback(ctx context.Context) {
 	_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
 	clear(w.labels)

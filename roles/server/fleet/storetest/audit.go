@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// record is a record with a value in each field but the number.
+// record returns a record with a value in each field except the number.
 func record(name string, seconds int, result audit.Result) audit.Record {
 	return audit.Record{Act: uuid.New(), At: registered.Add(time.Duration(seconds)*time.Second + 7*time.Millisecond), Request: "r-1",
 		Kind: audit.Operator, Name: name, Person: name + "@example.com", Role: "operator", Scope: "site=berlin", Address: "192.0.2.7",
@@ -51,7 +51,7 @@ func keepsAudit(t *testing.T, store fleet.Store) {
 		t.Fatalf("the last record has %d: %+v", last, all)
 	}
 	for i := range want {
-		want[i].Number = all[i].Number // of acts that were recorded already a number may be left out
+		want[i].Number = all[i].Number // a number may be left out for an act that was recorded already
 	}
 	if diff := cmp.Diff(want, all); diff != "" {
 		t.Fatal("(-want +got):\n" + diff)
@@ -89,7 +89,7 @@ func keepsAudit(t *testing.T, store fleet.Store) {
 	}
 }
 
-// shownAudit chooses records by who acted, as a list shows that.
+// shownAudit chooses records by the printed form of the actor.
 func shownAudit(t *testing.T, store fleet.Store) {
 	t.Helper()
 	for _, of := range []struct {
@@ -119,8 +119,8 @@ func shownAudit(t *testing.T, store fleet.Store) {
 	}
 }
 
-// recordsActs makes each change that an operator can make, as an act: it has one record. A change that changes nothing, or is
-// refused, has none.
+// recordsActs makes each change of an operator as an act, which then has one record. A change without effect, or a
+// refused one, has none.
 func recordsActs(t *testing.T, store fleet.Store) {
 	device, revoked := Device(t), Device(t)
 	add(t, store, device)
@@ -247,7 +247,7 @@ func trimsAudit(t *testing.T, store fleet.Store) {
 	check("nothing to trim", 20, 20, 1)
 	ok(t, store.TrimRecords(ctx, at(8), 1000))
 	check("by age", 16, 16, 9)
-	ok(t, store.TrimRecords(ctx, at(0), 12)) // of the 32 that are left
+	ok(t, store.TrimRecords(ctx, at(0), 12)) // of the 32 remaining ones
 	check("by number", 6, 6, 0)
 	ok(t, store.TrimRecords(ctx, at(0), 3))
 	list := records(t, store, audit.Filter{})
@@ -265,7 +265,7 @@ func trimsAudit(t *testing.T, store fleet.Store) {
 	}
 }
 
-// ordersAudit follows the log while many write: the follower misses no record.
+// ordersAudit follows the log during many writes: the follower misses no record.
 func ordersAudit(t *testing.T, store fleet.Store) {
 	ctx := t.Context()
 	const writers, each = 8, 25

@@ -59,7 +59,7 @@ func tellsChanges(t *testing.T, store fleet.Store) {
 	}
 }
 
-// tellsLate has a receiver that reads nothing for long. It is told that it missed something, and delays nobody.
+// tellsLate has a receiver that does not read for long. It gets a notice that it has missed some, and delays nobody.
 func tellsLate(t *testing.T, store fleet.Store) {
 	told, err := store.Changes(t.Context())
 	ok(t, err)
@@ -101,10 +101,10 @@ func obeysContext(t *testing.T, store fleet.Store) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	holds(t, store, device) // and still works
+	holds(t, store, device) // the store still works
 }
 
-// every calls each method but Changes and Close.
+// every calls each method except Changes and Close.
 func every(ctx context.Context, t *testing.T, store fleet.Store, known fleet.Device) map[string]error {
 	errs := map[string]error{
 		"Observe":   store.Observe(ctx, []fleet.Observation{{ID: known.ID, Seen: registered}}),
@@ -193,5 +193,5 @@ func refusesWhenClosed(t *testing.T, store fleet.Store) {
 	}
 	_, err := store.Changes(t.Context())
 	is(t, err, fleet.ErrClosed)
-	ok(t, store.Close()) // again does no harm
+	ok(t, store.Close()) // a second call does no harm
 }

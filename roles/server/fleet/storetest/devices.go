@@ -48,7 +48,7 @@ func listsDevices(t *testing.T, store fleet.Store) {
 	}
 	own := set(t, store, change(t, fleet.DeviceLayer(want[2].ID), "", `{"t":2}`))
 	want[2].Own, want[2].OwnRevision = &own, own.Revision
-	// Of those that do not say what they run, the configuration is there too.
+	// For devices that do not report what they run, the configuration is there, too.
 	var mute []fleet.Device
 	for _, i := range []int{1, 5} {
 		report(t, store, &want[i], fleet.Report{Config: Config(t, `{"m":1}`), At: registered,
@@ -164,10 +164,10 @@ func removesDevices(t *testing.T, store fleet.Store) {
 	if got := revision(t, store); got != 2 {
 		t.Errorf("revision %d", got)
 	}
-	add(t, store, device) // as a new one
+	add(t, store, device) // as a new device
 }
 
-// boundsPending has devices wait for approval, as many as may, of which some come at the same time.
+// boundsPending lets as many devices as possible wait for approval, some of them concurrently.
 func boundsPending(t *testing.T, store fleet.Store) {
 	const most = 3
 	pending := func() fleet.Device {
@@ -199,7 +199,7 @@ func boundsPending(t *testing.T, store fleet.Store) {
 		t.Errorf("%d more were kept, %d refused", in.Load(), out.Load())
 	}
 	counts(t, store, most)
-	// Who waits already, who need not wait, and whom nothing bounds.
+	// A device that waits already, devices that need not wait, and a call without a limit.
 	again := pending()
 	again.Identity, again.KeyID = first.Identity, first.KeyID
 	kept, err = store.Add(t.Context(), again, most)
@@ -209,7 +209,7 @@ func boundsPending(t *testing.T, store fleet.Store) {
 	ok(t, err)
 	_, err = store.Add(t.Context(), pending(), 0)
 	ok(t, err)
-	// Once one is approved and one is gone, there is room again.
+	// Once one is approved and one is removed, there is room again.
 	_, err = store.Add(t.Context(), pending(), most)
 	is(t, err, fleet.ErrPendingFull)
 	ok(t, store.SetStatus(t.Context(), first.ID, fleet.Active, nil))
@@ -227,7 +227,7 @@ func boundsPending(t *testing.T, store fleet.Store) {
 	ok(t, err)
 }
 
-// anyKey is a public key whose private half nobody has kept.
+// anyKey is a public key. Nobody has its private key.
 const anyKey = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0Hpm24KliZhoRew/F3Eu\n" +
 	"uSvJNfWfJyn3O4ZNSjW+z4wyXzXO8kel6u4kE+XB8yj5jf47pOdOgIPvOJfuwO0Q\n" +
 	"BP5b6Zsm4Vq1wSJbbcCubv+qKmE8BkSu+G1a0oJdEc4jCmHf6GcYgxylL+swho6v\n" +

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// knowsKeys has a device register again with the key that it has, as one does that never got its answer.
+// knowsKeys registers a device again with its key, as a device does that has missed the answer.
 func knowsKeys(t *testing.T, store fleet.Store) {
 	first, other := Device(t), Device(t)
 	first.Labels = fleet.Labels{"site": "berlin"}
@@ -43,7 +43,7 @@ func knowsKeys(t *testing.T, store fleet.Store) {
 	}
 	ok(t, store.Remove(t.Context(), written.ID, by("ann", 1)))
 
-	const crowd = 8 // of calls at the same time
+	const crowd = 8 // number of concurrent calls
 	rival := Device(t)
 	var wait sync.WaitGroup
 	ids := make([]uuid.UUID, crowd)
@@ -66,7 +66,7 @@ func knowsKeys(t *testing.T, store fleet.Store) {
 	}
 	counts(t, store, 3)
 
-	for range 2 { // no key is no key of anybody
+	for range 2 { // devices without a key are all different
 		keyless := Device(t)
 		keyless.PublicKeyRSA, keyless.KeyID = "", ""
 		add(t, store, keyless)
@@ -101,13 +101,13 @@ func replacesKey(t *testing.T, store fleet.Store) {
 	is(t, store.SetKey(t.Context(), device.ID, old.KeyID, "third PEM", "third key"), fleet.ErrStale)
 	is(t, store.SetKey(t.Context(), device.ID, device.KeyID, other.PublicKeyRSA, other.KeyID), fleet.ErrExists)
 	holds(t, store, device)
-	// The old key is nobody's: whoever has it registers a device of its own.
+	// Nobody has the old key any more: it registers a new device.
 	newcomer := Device(t)
 	newcomer.Identity, newcomer.KeyID = old.Identity, old.KeyID
 	add(t, store, newcomer)
 }
 
-// keepsRevokedKeys removes revoked devices, whose keys must not come back.
+// keepsRevokedKeys removes revoked devices. Their keys must stay revoked.
 func keepsRevokedKeys(t *testing.T, store fleet.Store) {
 	stolen, unsigned, active := Device(t), Device(t), Device(t)
 	unsigned.PublicKeyRSA, unsigned.KeyID = "-----BEGIN PUBLIC KEY-----\n"+anyKey+"-----END PUBLIC KEY-----\n", ""
@@ -163,7 +163,7 @@ func keepsRevokedKeys(t *testing.T, store fleet.Store) {
 	refused(unsigned)
 }
 
-// waysOfWriting returns other texts of a public key.
+// waysOfWriting returns other notations of a public key.
 func waysOfWriting(t *testing.T, key string) (texts []string) {
 	t.Helper()
 	block, _ := pem.Decode([]byte(key))

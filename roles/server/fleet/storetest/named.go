@@ -15,7 +15,7 @@ func secretChange(t *testing.T, name, value string) fleet.SecretChange {
 	return fleet.SecretChange{Secret: fleet.Secret{Name: name, Value: config, Authorship: by("ann", 1)}}
 }
 
-// referring is a change to a layer that refers to a secret.
+// referring returns a change to a layer that refers to a secret.
 func referring(t *testing.T, name fleet.LayerName, selector, secret string, revision int64) fleet.Change {
 	t.Helper()
 	refers := change(t, name, selector, `{"v":[`+fleet.ReferenceTo(secret)+`]}`)

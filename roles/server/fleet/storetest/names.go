@@ -35,7 +35,7 @@ func givesNames(t *testing.T, store fleet.Store) {
 		t.Errorf("revision %d", drawn)
 	}
 	device.Name = "lobby"
-	holds(t, store, device) // with the OwnRevision of before
+	holds(t, store, device) // with the previous OwnRevision
 	named(device.ID, "lobby")
 	if drawn := rename(device.ID, "lobby", 6); drawn != 0 {
 		t.Errorf("the same name has drawn revision %d", drawn)
@@ -94,7 +94,8 @@ func givesNameOnce(t *testing.T, store fleet.Store) {
 	oneNameFor(t, "lobby", []fleet.Store{store}, devices)
 }
 
-// oneNameFor has all devices ask for a name at the same time, by the stores in turn, and checks that one of them gets it.
+// oneNameFor gives the same name to all devices concurrently, through the stores in turn, and checks that one of them
+// gets it.
 func oneNameFor(t *testing.T, name string, stores []fleet.Store, devices []fleet.Device) {
 	t.Helper()
 	var got atomic.Int64
@@ -164,7 +165,7 @@ func readsTogether(t *testing.T, store fleet.Store) {
 		if i%2 == 0 {
 			set(t, store, change(t, fleet.DeviceLayer(device.ID), "", `{"b":1}`))
 		}
-		if i == 3 { // not asked for
+		if i == 3 { // not requested
 			continue
 		}
 		ids = append(ids, device.ID)
@@ -172,7 +173,7 @@ func readsTogether(t *testing.T, store fleet.Store) {
 		want[device.ID], err = store.Device(t.Context(), device.ID)
 		ok(t, err)
 	}
-	list, err := store.DevicesByID(t.Context(), append(ids, uuid.New())) // a stranger is left out
+	list, err := store.DevicesByID(t.Context(), append(ids, uuid.New())) // an unknown device is left out
 	ok(t, err)
 	for _, device := range list {
 		same(t, want[device.ID], device)

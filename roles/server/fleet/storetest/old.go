@@ -19,17 +19,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// old has a folder for each commit whose program wrote databases: server.db.gz of the embedded store, and fleet.sql.gz of
-// PostgreSQL (pg_dump --inserts, without the lines that begin with a backslash). Both databases have the same contents,
-// and contents.txt lists them.
+// old has a folder for each commit whose program has written databases: server.db.gz for the embedded store, and
+// fleet.sql.gz for PostgreSQL (pg_dump --inserts, without the lines that begin with a backslash). Both databases have
+// the same contents, which contents.txt lists.
 //
 //go:embed testdata
 var old embed.FS
 
 var update = flag.Bool("update", false, "write contents.txt of the old databases again, with what is read today")
 
-// Old opens each old database of a kind (server.db or fleet.sql) twice, and checks that the store reads what contents.txt
-// lists. open puts a database in its place and returns what opens it, with its tokens.
+// Old opens each old database of a kind (server.db or fleet.sql) twice, and checks that the store reads what
+// contents.txt lists. open copies a database and returns a function that opens the copy with its tokens.
 func Old(t *testing.T, kind string, open func(t *testing.T, file []byte) func() (fleet.Store, access.Store)) {
 	commits, err := old.ReadDir("testdata")
 	ok(t, err)
@@ -42,7 +42,7 @@ func Old(t *testing.T, kind string, open func(t *testing.T, file []byte) func() 
 			file, err := io.ReadAll(unpacked)
 			ok(t, err)
 			again := open(t, file)
-			for range 2 { // the first time brings it up to date
+			for range 2 { // the first time updates the database
 				store, tokens := again()
 				got := contents(t, store, tokens)
 				golden := "testdata/" + commit.Name() + "/contents.txt"
@@ -62,7 +62,7 @@ func Old(t *testing.T, kind string, open func(t *testing.T, file []byte) func() 
 	}
 }
 
-// contents returns all that a store answers, as text.
+// contents returns everything that a store returns, as text.
 func contents(t *testing.T, store fleet.Store, tokens access.Store) string {
 	t.Helper()
 	var text bytes.Buffer

@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// OldKeys returns public keys as devices of a database of before have them, which were found by the text of the key: some
-// are written oddly, and some are of the same key.
+// OldKeys returns public keys as in an old database, which found devices by the text of the key: some have odd
+// notations, and some are the same key.
 func OldKeys(t *testing.T) (ids []uuid.UUID, keys []string) {
 	t.Helper()
 	plain := make([]string, 4)
@@ -34,8 +34,8 @@ func OldKeys(t *testing.T) (ids []uuid.UUID, keys []string) {
 
 func odd(key string) string { return strings.ReplaceAll(key, "\n", "\r\n") }
 
-// FindsOldKeys has devices of OldKeys register again, with their keys written as now and as never before: the first of each
-// key is found, and all are there.
+// FindsOldKeys registers devices of OldKeys again, with their keys in the present and in new notations: the first
+// device of each key is found, and all devices exist.
 func FindsOldKeys(t *testing.T, store fleet.Store, ids []uuid.UUID, keys []string) {
 	t.Helper()
 	first := map[string]uuid.UUID{}
@@ -51,7 +51,7 @@ func FindsOldKeys(t *testing.T, store fleet.Store, ids []uuid.UUID, keys []strin
 	for key, id := range first {
 		for _, text := range []string{key, odd(key), " " + odd(key)} {
 			if fleet.SameKey(text) != key {
-				continue // it is no PEM
+				continue // it is not PEM
 			}
 			again := Device(t)
 			again.PublicKeyRSA, again.KeyID = text, ""

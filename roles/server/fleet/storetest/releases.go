@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// plan is a plan of two stages.
+// plan returns a plan of two stages.
 func plan(t *testing.T) release.Plan {
 	t.Helper()
 	plan, err := release.Parse([]byte(`{"stages":[{"devices":1},{"percent":100}]}`), time.Minute, func(string) error { return nil })
@@ -18,13 +18,13 @@ func plan(t *testing.T) release.Plan {
 	return plan
 }
 
-// releasing is a batch that is released.
+// releasing returns a batch that is released.
 func releasing(t *testing.T, changes ...fleet.Change) fleet.Batch {
 	t.Helper()
 	return fleet.Batch{Changes: changes, Release: &fleet.NewRelease{Plan: plan(t), Authorship: by("bo", 5)}}
 }
 
-// moved is a move to a phase.
+// moved returns a move to a phase.
 func moved(of fleet.Release, phase release.Phase) fleet.ReleaseMove {
 	move := fleet.ReleaseMove{ID: of.ID, Version: of.Version, Authorship: by("cy", 9), Progress: of.Progress}
 	move.Progress.Phase, move.Progress.Stage = phase, 1
@@ -47,7 +47,7 @@ func waits(t *testing.T, store fleet.Store) map[string]int64 {
 	return list
 }
 
-// keepsReleases begins a release, changes other things amid it, and undoes it.
+// keepsReleases begins a release, changes other things meanwhile, and undoes it.
 func keepsReleases(t *testing.T, store fleet.Store) {
 	ctx := t.Context()
 	device, other := Device(t), Device(t)
@@ -101,7 +101,7 @@ func keepsReleases(t *testing.T, store fleet.Store) {
 		_, err = store.ChangeAll(ctx, batch)
 		is(t, err, fleet.ErrReleasing)
 	}
-	// What is changed amid it draws two revisions.
+	// A change during a release draws two revisions.
 	if layer := set(t, store, change(t, "labels/c", "site=b", `{"c":1}`)); layer.Revision != 10 {
 		t.Errorf("the change has revision %d", layer.Revision)
 	}
@@ -165,7 +165,7 @@ func keepsReleases(t *testing.T, store fleet.Store) {
 	_, err = store.MoveRelease(ctx, moved(got, release.Rolling))
 	is(t, err, fleet.ErrStale)
 
-	// The next one is done, though its device is gone.
+	// The next one is done, although its device is removed.
 	_, err = store.ChangeAll(ctx, releasing(t, change(t, own, "", `{"o":7}`), change(t, "labels/n", "site=n", `{"n":7}`))) // 21 to 23
 	ok(t, err)
 	ok(t, store.Remove(ctx, device.ID, by("ann", 1)))
@@ -189,7 +189,7 @@ func keepsReleases(t *testing.T, store fleet.Store) {
 	}
 }
 
-// releasesSecrets changes named secrets amid a release, to which only layers of before refer.
+// releasesSecrets changes named secrets during a release. Only layers from before the release refer to them.
 func releasesSecrets(t *testing.T, store fleet.Store) {
 	ctx := t.Context()
 	device := Device(t)

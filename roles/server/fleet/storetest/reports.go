@@ -30,7 +30,7 @@ func keepsReports(t *testing.T, store fleet.Store) {
 		})
 		holds(t, store, device)
 	}
-	report(t, store, &device, fleet.Report{At: registered.Add(time.Hour), Verdict: device.Verdict}) // of a client that says no more
+	report(t, store, &device, fleet.Report{At: registered.Add(time.Hour), Verdict: device.Verdict}) // of a client that reports no more
 	holds(t, store, device)
 	holds(t, store, other)
 }
@@ -50,7 +50,7 @@ func ordersReports(t *testing.T, store fleet.Store) {
 	report(t, store, &device, fleet.Report{Config: Config(t, `{"a":2}`), Sequence: 5, At: registered}) // once more, with more
 	report(t, store, &device, fleet.Report{Config: Config(t, `{"a":3}`), Sequence: 6, At: registered,
 		Verdict: fleet.Verdict{State: fleet.StateInSync, Revision: 9}})
-	// A verdict is of its report, and goes with it: also one for an earlier revision, which says nothing of a later one.
+	// A verdict belongs to its report and is replaced with it, also by one for an earlier revision.
 	report(t, store, &device, fleet.Report{Config: Config(t, `{"a":4}`), Sequence: 7, At: registered,
 		Verdict: fleet.Verdict{State: fleet.StateBehind, Revision: 8}})
 	holds(t, store, device)
@@ -70,7 +70,7 @@ func keepsSeen(t *testing.T, store fleet.Store) {
 	observe(60)
 	device.LastSeen = registered.Add(time.Minute)
 	holds(t, store, device)
-	observe(50) // later told, but earlier
+	observe(50) // a later call with an earlier time
 	holds(t, store, device)
 	for _, seconds := range []int{20, 10} {
 		ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered,
@@ -137,7 +137,7 @@ func keepsStats(t *testing.T, store fleet.Store) {
 	is(t, err, fleet.ErrUnknownDevice)
 }
 
-// keepsTimes has devices seen by a clock that was ahead, and corrects that.
+// keepsTimes has devices seen by a clock that was ahead, and corrects their times.
 func keepsTimes(t *testing.T, store fleet.Store) {
 	keeper, keeps := store.(fleet.Timekeeper)
 	if !keeps {
@@ -193,22 +193,22 @@ func countsStandings(t *testing.T, store fleet.Store) {
 		if i < 3 {
 			running := fleet.Running{Revision: 4}
 			if i == 2 {
-				running = fleet.Running{} // it does not say
+				running = fleet.Running{} // it does not report that
 			}
 			report(t, store, &device, fleet.Report{At: registered, Running: running,
 				Verdict: fleet.Verdict{State: fleet.StateInSync, Revision: 4}})
 			ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered.Add(time.Duration(i) * time.Hour)}}))
-			if i < 2 { // of which the second has been seen for an hour since
+			if i < 2 { // the second of them has been seen for an hour since
 				ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered, Twins: registered}}))
 			}
 		}
-		if i == 3 || i == 4 { // an operator knew better, before the one and after the other
+		if i == 3 || i == 4 { // an operator has said that, before the one and after the other
 			ok(t, store.SetAlone(t.Context(), device.ID, registered, nil))
 			ok(t, store.Observe(t.Context(), []fleet.Observation{{ID: device.ID, Seen: registered,
 				Twins: registered.Add(time.Duration(4-i) * time.Second)}}))
 		}
 		if i == 0 {
-			for n := range 6 { // up to revision 6, which is beyond the verdict's
+			for n := range 6 { // up to revision 6, which is after the verdict's
 				set(t, store, change(t, fleet.DeviceLayer(device.ID), "", fmt.Sprintf(`{"n":%d}`, n)))
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"aspects-poc/roles/server/fleet"
 )
 
-// keepsToScopes makes writes in a scope, whose labels the store itself compares.
+// keepsToScopes makes writes in a scope. The store itself compares the scope with the labels.
 func keepsToScopes(t *testing.T, store fleet.Store) {
 	ctx := t.Context()
 	inside, outside := Device(t), Device(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Canary is in every secret of these tests, and nowhere else.
+// Canary is in every secret of these tests, and in no other text.
 const Canary = "xyzzy"
 
 func keysOf(ring *seal.Ring) fleet.Options {
@@ -27,7 +27,7 @@ func tunnel(t *testing.T, key string) fleet.Config {
 	return Config(t, `{"control-tunnel":{"interface":"wg0","secret-key":"`+Canary+key+`"}}`)
 }
 
-// A vault is a store with secrets in it.
+// A vault is a store with secrets.
 type vault struct {
 	*testing.T
 	open   func() fleet.Store
@@ -36,7 +36,7 @@ type vault struct {
 	named  uuid.UUID // the device with a named secret
 }
 
-// with opens the store with keys (nil: none), and a fleet over it for a while.
+// with opens the store with keys (nil: none), and calls do with a fleet over it.
 func (v *vault) with(ring *seal.Ring, do func(rules *fleet.Fleet)) {
 	v.Helper()
 	store := v.open()
@@ -56,7 +56,7 @@ func (v *vault) layers() []fleet.Layer {
 		{Name: fleet.DeviceLayer(v.device)}}
 }
 
-// fill has secrets in every place that can have some: some were changed, and some removed.
+// fill writes secrets to every place that can have one. Some are changed, and some removed.
 func (v *vault) fill(rules *fleet.Fleet) {
 	v.Helper()
 	ctx := v.Context()
@@ -109,7 +109,7 @@ func (v *vault) names(rules *fleet.Fleet, key string) {
 	ok(v.T, err)
 }
 
-// offered compares what the device with the named secret is offered beside everyone's layer.
+// offered compares the target of the device with the named secret.
 func (v *vault) offered(rules *fleet.Fleet, want string) {
 	v.Helper()
 	answer, err := rules.Poll(v.Context(), v.named, fleet.Poll{})
@@ -125,7 +125,7 @@ func (v *vault) report(sequence int64, hash string) fleet.Poll {
 		Attempted: fleet.Attempted{Revision: 9, Outcome: fleet.Failed, Path: text, Reason: text}}
 }
 
-// check looks whether the fleet has what fill has put into it.
+// check checks that the fleet has everything that fill has written.
 func (v *vault) check(rules *fleet.Fleet) {
 	v.Helper()
 	answer, err := rules.Poll(v.Context(), v.device, v.report(3, "hash"))
@@ -135,8 +135,8 @@ func (v *vault) check(rules *fleet.Fleet) {
 	}
 }
 
-// Sealed checks what a store keeps of secrets. open opens a new place of the store again and again; atRest returns all that is
-// there, when the store is closed.
+// Sealed tests what a store writes of secrets. place returns two functions: open opens the store at a new place,
+// repeatedly; atRest returns the content of the place when the store is closed.
 func Sealed(t *testing.T, place func(t *testing.T) (open func() fleet.Store, atRest func() []byte)) {
 	start := func(t *testing.T) *vault {
 		open, atRest := place(t)
@@ -205,7 +205,7 @@ func (v *vault) keepsSecrets(rules *fleet.Fleet) {
 		v.Errorf("the same secret is a change: revision %d", layer.Revision)
 	}
 	v.restoresPresent(rules)
-	// The history has what changed, and not what it was.
+	// The history has what changed, and not the old value.
 	_, _, changes, err := rules.Diff(ctx, 4, nil)
 	ok(v.T, err)
 	if len(changes) != 1 || changes[0].Path != "control-tunnel.secret-key" || changes[0].Kind != "changed" {
@@ -232,7 +232,7 @@ func (v *vault) keepsSecrets(rules *fleet.Fleet) {
 	}
 }
 
-// restoresPresent changes what is no secret, and restores it.
+// restoresPresent changes a value that is no secret, and restores it.
 func (v *vault) restoresPresent(rules *fleet.Fleet) {
 	v.Helper()
 	ctx := v.Context()
@@ -250,7 +250,7 @@ func (v *vault) restoresPresent(rules *fleet.Fleet) {
 	}
 }
 
-// A breaking store loses power in the middle of a Rewrite.
+// A breaking is a store that loses power in the middle of a Rewrite.
 type breaking struct {
 	fleet.Store
 	left int
@@ -280,7 +280,7 @@ func (v *vault) rotates(ring *seal.Ring) {
 		}
 	}
 	closeStore(v.T, store)
-	v.refused(keysOf(alone)) // the former key is needed still
+	v.refused(keysOf(alone)) // the former key is still needed
 	v.with(rotated, v.keepsSecrets)
 	v.refused(keysOf(ring))
 	v.with(alone, v.keepsSecrets)
@@ -293,7 +293,7 @@ func (v *vault) rotates(ring *seal.Ring) {
 	closeStore(v.T, store)
 }
 
-// loses seals with a new key what no key opens any more.
+// loses seals with a new key, without the secrets that no key opens any more.
 func (v *vault) loses() {
 	v.Helper()
 	ring := seal.Random()

@@ -17,9 +17,10 @@ import (
 	"aspects-poc/roles/server/fleet/release"
 )
 
-// Staged compares releases with a model, under random acts: layers are changed, released and restored, labels change, devices
-// register, poll, lose answers, repeat old reports and fall silent, persons say go, halt and undo, and servers die and start again.
-// Servers hear nothing of each other: each knows what it has read. open opens the same store for each server.
+// Staged compares releases with a model under random acts: layers are changed, released and restored, labels change,
+// devices register, poll, lose answers, repeat old reports and fall silent, persons say go, halt and undo, and servers
+// crash and restart. Servers do not hear of each other: each knows only what it has read. open opens the same store for
+// each server.
 func Staged(t *testing.T, servers, seeds, acts int, open func(t *testing.T) func() fleet.Store) {
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -39,7 +40,7 @@ func Staged(t *testing.T, servers, seeds, acts int, open func(t *testing.T) func
 				m.observe()
 			}
 			if !t.Failed() {
-				m.settle()
+				m.finish()
 			}
 			if t.Failed() {
 				t.Log(strings.Join(m.log, "\n"))
@@ -48,7 +49,7 @@ func Staged(t *testing.T, servers, seeds, acts int, open func(t *testing.T) func
 	}
 }
 
-// deaf is a store that hears nothing of others, or of itself.
+// A deaf is a store without notices, of itself or of others.
 type deaf struct{ fleet.Store }
 
 func (deaf) Shared() bool { return true }
@@ -62,10 +63,10 @@ func (deaf) Changes(ctx context.Context) (<-chan fleet.Notice, error) {
 type stagedLayer struct {
 	selector map[string]string
 	priority int64
-	value    string // of the member of this layer's name; "bad…" is refused by some devices
+	value    string // of the member with this layer's name; some devices refuse "bad…"
 }
 
-// A staged model knows of a layer what is in it, and of the active release what was before.
+// A staged is a model of layers and of the active release: it has their content now, and before the release.
 type staged struct {
 	t       *testing.T
 	random  *rand.Rand
@@ -74,10 +75,10 @@ type staged struct {
 	stores  []fleet.Store
 	clock   *clocktest.Clock
 	log     []string
-	drawn   int // values
+	drawn   int // number of values so far
 
 	stagedTargets
-	past    []stagedTargets // all that there have been
+	past    []stagedTargets // all earlier targets
 	devices []*stagedDevice
 }
 
@@ -126,7 +127,7 @@ func (m *staged) someLabels() fleet.Labels {
 	return labels
 }
 
-// someChange makes a change of a random layer that has not its value already.
+// someChange returns a change of a random layer with a new value.
 func (m *staged) someChange() (fleet.Change, stagedLayer) {
 	names := []fleet.LayerName{fleet.Everyone, fleet.DeviceLayer(m.devices[0].id), "labels/a", "labels/b", "labels/c", fleet.DeviceLayer(m.devices[m.random.IntN(2)].id)}
 	name := names[m.random.IntN(len(names))]
@@ -171,7 +172,7 @@ func (m *staged) act() {
 	ctx := m.t.Context()
 	switch n := m.random.IntN(100); {
 	case n < 45:
-		m.poll(m.devices[m.random.IntN(1+m.random.IntN(len(m.devices)))], m.random.IntN(len(m.servers))) // the first ones more often
+		m.poll(m.devices[m.random.IntN(1+m.random.IntN(len(m.devices)))], m.random.IntN(len(m.servers))) // the first devices more often
 	case n < 53:
 		change, layer := m.someChange()
 		_, err := m.some().Set(ctx, change)
@@ -264,7 +265,7 @@ func (m *staged) release() {
 	}
 }
 
-// chooses tells whether a batch concerns a device that has labels.
+// chooses reports whether a batch concerns a device with labels.
 func (m *staged) chooses(batch fleet.Batch, layers map[fleet.LayerName]stagedLayer, labels fleet.Labels) bool {
 	for _, device := range m.devices {
 		if !(stagedLayer{selector: labels}).matches(device.labels) {
@@ -322,7 +323,7 @@ func (m *staged) restore() {
 	}
 }
 
-// observe learns from the store how far the release is, and notes what each device is entitled to.
+// observe reads the progress of the release from the store, and records the configuration that each device may get.
 func (m *staged) observe() {
 	if m.t.Failed() {
 		return
@@ -361,8 +362,9 @@ func (m *staged) observe() {
 	}
 }
 
-// settle ends the release, and has all devices poll until nothing is to do: each then runs what it should, everywhere.
-func (m *staged) settle() {
+// finish ends the release, and lets all devices poll until there is nothing to do. Each device then runs its target, at
+// every server.
+func (m *staged) finish() {
 	ctx := m.t.Context()
 	for i := range m.servers {
 		m.restart(i)

@@ -14,12 +14,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// A stagedDevice is a device of the model of releases: what it runs, and what it has told.
+// A stagedDevice is a device of the model of releases: what it runs, and what it has reported.
 type stagedDevice struct {
 	id      uuid.UUID
 	labels  fleet.Labels
 	refuses bool
-	drifts  bool // it says that it runs what it is offered, and shows another value each time
+	drifts  bool // it reports that it runs its target, and shows another value each time
 	dead    bool
 
 	sequence int64
@@ -28,15 +28,15 @@ type stagedDevice struct {
 	config   fleet.Config
 	sent     []fleet.Poll
 
-	born     int64            // the last revision when it registered
-	entitled []string         // all that it was entitled to, the present one last
-	offered  map[int64]string // by revision
+	born     int64            // the last revision at its registration
+	entitled []string         // all configurations that it was allowed to get, the present one last
+	offered  map[int64]string // by revision: what it was offered
 }
 
-// stagedTargets is what devices are entitled to.
+// A stagedTargets decides which configurations devices may get.
 type stagedTargets struct {
 	layers map[fleet.LayerName]stagedLayer
-	before map[fleet.LayerName]stagedLayer // all of them; nil: no release is active
+	before map[fleet.LayerName]stagedLayer // all layers before the release; nil if no release is active
 	active fleet.Release
 }
 
@@ -61,7 +61,7 @@ func (l stagedLayer) matches(labels fleet.Labels) bool {
 	return true
 }
 
-// due is what a device is entitled to now.
+// due returns the configuration that a device must get now.
 func (m stagedTargets) due(t *testing.T, device *stagedDevice) string {
 	layers := m.layers
 	if m.before != nil {
@@ -110,7 +110,7 @@ func (d *stagedDevice) report() fleet.Poll {
 	return fleet.Poll{Config: d.config, Report: true, Sequence: d.sequence, Running: d.running, Attempted: d.tried}
 }
 
-// poll lets a device poll at a server, and applies what it is offered, unless the answer gets lost.
+// poll lets a device poll at a server, and applies the offer, unless the answer is lost.
 func (m *staged) poll(device *stagedDevice, server int) {
 	if device.dead {
 		return
@@ -134,8 +134,8 @@ func (m *staged) poll(device *stagedDevice, server int) {
 	case there && was != content:
 		m.t.Errorf("%s: revision %d was %s, and is %s", device.id, offer.Revision, was, content)
 	case offer.Revision <= device.born && device.running.Revision == 0 && device.tried.Revision == 0:
-		// A server that has not heard of the last changes gives a device that is newer than they are what was right before, for one
-		// with its labels.
+		// A server that does not know the last changes gives a device that is newer than them what was right before for
+		// a device with its labels.
 		if !slices.ContainsFunc(m.past, func(past stagedTargets) bool { return past.due(m.t, device) == content }) {
 			m.t.Errorf("%s is new, and nobody like it was ever entitled to %s", device.id, content)
 		}
@@ -145,7 +145,7 @@ func (m *staged) poll(device *stagedDevice, server int) {
 		m.t.Errorf("%s knows revision %d and %d, and is offered %d", device.id, device.running.Revision, device.tried.Revision, offer.Revision)
 	}
 	device.offered[offer.Revision] = content
-	if repeats || m.random.IntN(5) == 0 { // the answer gets lost
+	if repeats || m.random.IntN(5) == 0 { // the answer is lost
 		return
 	}
 	m.takes(device, offer)

@@ -1,4 +1,5 @@
-// Package storetest states what every fleet.Store has to do.
+// Package storetest has the contract of a fleet.Store. Its main function is Run, which the test of a store calls.
+// Staged, Sealed and Old test releases, secrets and old databases.
 package storetest
 
 import (
@@ -14,19 +15,19 @@ import (
 	"github.com/google/uuid"
 )
 
-// Open opens a store over what a place of its own (a directory, or a name to derive one from) holds, which is nothing
-// at first. To open the same place again after closing stands for a restart of the server.
+// Open opens a store at a place, which is a folder or a name from which the store derives its place. A new place is
+// empty. A second Open of the same place, after Close, is a restart of the server.
 type Open func(t *testing.T, place string) fleet.Store
 
-// Options says what else a store can do.
+// Options say what a store supports.
 type Options struct {
-	// Shared tells that one place can be open several times at once, as by several servers.
+	// Shared means that several servers may open a place at once.
 	Shared bool
 }
 
 var registered = time.Date(2024, 6, 26, 15, 5, 17, 0, time.UTC)
 
-// Run checks a store.
+// Run tests a store.
 func Run(t *testing.T, open Open, options Options) {
 	for _, test := range []struct {
 		name  string
@@ -101,7 +102,7 @@ func Config(t testing.TB, text string) fleet.Config {
 	return config
 }
 
-// Device makes a device that was never registered before.
+// Device returns a device that was never registered.
 func Device(t testing.TB) fleet.Device {
 	t.Helper()
 	id, err := uuid.NewRandom()
@@ -113,12 +114,12 @@ func Device(t testing.TB) fleet.Device {
 	return fleet.Device{ID: id, Registered: registered, LastSeen: registered, Identity: identity, KeyID: "key of " + id.String()}
 }
 
-// by is an author, at some time after registration.
+// by returns an author, and a time after the registration.
 func by(name string, seconds int) fleet.Authorship {
 	return fleet.Authorship{By: name, At: registered.Add(time.Duration(seconds) * time.Second)}
 }
 
-// change makes a change of a layer.
+// change returns a change of a layer.
 func change(t *testing.T, name fleet.LayerName, selector, config string) fleet.Change {
 	t.Helper()
 	return fleet.Change{Layer: fleet.Layer{Name: name, Selector: parse(t, selector), Config: Config(t, config),
@@ -163,7 +164,7 @@ func ok(t *testing.T, err error) {
 	}
 }
 
-// is checks that an error is of a kind.
+// is checks the kind of an error.
 func is(t *testing.T, err, kind error) {
 	t.Helper()
 	if !errors.Is(err, kind) {
@@ -171,7 +172,7 @@ func is(t *testing.T, err, kind error) {
 	}
 }
 
-// same compares by text: what is kept of layers, devices and entries prints in full.
+// same compares by text, because layers, devices and entries print in full.
 func same(t *testing.T, want, got any) {
 	t.Helper()
 	if diff := cmp.Diff(show(want), show(got)); diff != "" {
@@ -238,7 +239,7 @@ func each[T any](list []T) []any {
 	return shown
 }
 
-// holds compares a device with what the store has of it.
+// holds compares a device with the store's.
 func holds(t *testing.T, store fleet.Store, want fleet.Device) {
 	t.Helper()
 	got, err := store.Device(t.Context(), want.ID)
@@ -246,7 +247,7 @@ func holds(t *testing.T, store fleet.Store, want fleet.Device) {
 	same(t, want, got)
 }
 
-// add keeps a device that is new.
+// add adds a new device.
 func add(t *testing.T, store fleet.Store, device fleet.Device) {
 	t.Helper()
 	kept, err := store.Add(t.Context(), device, 0)
@@ -254,7 +255,7 @@ func add(t *testing.T, store fleet.Store, device fleet.Device) {
 	same(t, device, kept)
 }
 
-// report keeps a report, and puts it into the device as the store should have it.
+// report stores a report, and sets the device to what the store should have.
 func report(t *testing.T, store fleet.Store, device *fleet.Device, report fleet.Report) {
 	t.Helper()
 	sequence, err := store.Report(t.Context(), device.ID, report)
@@ -277,7 +278,7 @@ func counts(t *testing.T, store fleet.Store, want int) {
 	}
 }
 
-// revision returns the last one drawn.
+// revision returns the last revision.
 func revision(t *testing.T, store fleet.Store) int64 {
 	t.Helper()
 	targets, err := store.Targets(t.Context())
@@ -376,7 +377,7 @@ func restart(t *testing.T, open Open) {
 	})
 }
 
-// shared has two servers on one place.
+// shared opens a place with two servers.
 func shared(t *testing.T, open Open) {
 	place := t.TempDir()
 	one, other := open(t, place), open(t, place)
@@ -424,7 +425,7 @@ func shared(t *testing.T, open Open) {
 	}
 }
 
-// expect waits for a notice; others may come before it. Where word got lost, that is as good.
+// expect waits for a notice and skips others. Lost is as good as the notice.
 func expect(t *testing.T, told <-chan fleet.Notice, wanted func(fleet.Notice) bool) {
 	t.Helper()
 	late := time.After(time.Minute)

@@ -125,7 +125,7 @@ func changesExpected(t *testing.T, store fleet.Store) {
 	if got := revision(t, store); got != 3 {
 		t.Errorf("revision %d", got)
 	}
-	// Of many who go by the same revision, one succeeds.
+	// Of many changes with the same expected revision, one succeeds.
 	const crowd = 8
 	var wait sync.WaitGroup
 	errs := make([]error, crowd)
@@ -146,7 +146,8 @@ func changesExpected(t *testing.T, store fleet.Store) {
 	}
 }
 
-// changesAll has a batch of each kind of layer: what it changes, what it tells, and each reason for which none of it happens.
+// changesAll tests batches with each kind of layer: their changes, their notices, and each reason for which none of a
+// batch is made.
 func changesAll(t *testing.T, store fleet.Store) {
 	ctx := t.Context()
 	device := Device(t)
@@ -347,7 +348,7 @@ func keepsHistory(t *testing.T, store fleet.Store) {
 	}
 	for _, test := range []struct {
 		layer    fleet.LayerName
-		at, want int64 // 0: none
+		at, want int64 // 0 means none
 	}{
 		{fleet.Everyone, 6, 3}, {fleet.Everyone, 3, 3}, {fleet.Everyone, 2, 1}, {fleet.Everyone, 0, 0},
 		{"labels/a", 5, 2}, {"labels/a", 6, 6}, {own, 3, 0}, {own, 6, 4}, // not that of the labels
@@ -366,7 +367,7 @@ func keepsHistory(t *testing.T, store fleet.Store) {
 	}
 }
 
-// drawsOnce has many draw revisions at the same time. Whoever sees one has to see all before it.
+// drawsOnce draws many revisions concurrently. A reader of one must see all before it.
 func drawsOnce(t *testing.T, store fleet.Store) {
 	const workers, rounds = 6, 15
 	device := Device(t)

@@ -15,17 +15,17 @@ import (
 	"testing"
 )
 
-// oldest is the major version from which on PostgreSQL will do.
+// oldest is the smallest supported major version of PostgreSQL.
 const oldest = 15
 
-// Options changes how a cluster works. The zero value is for tests: it does not wait for the disk.
+// Options are options of Start. The zero value is for tests: it does not wait for the disk.
 type Options struct {
-	Durable bool // wait for the disk, as in earnest: for benchmarks
+	Durable bool // wait for the disk, as in production; for benchmarks
 }
 
 // A Cluster is a running PostgreSQL. Its methods are for one goroutine.
 type Cluster struct {
-	programs  string // directory of initdb and postgres
+	programs  string // folder of initdb and postgres
 	directory string
 	server    string // address of the database postgres
 	user      *syscall.Credential
@@ -34,7 +34,7 @@ type Cluster struct {
 	process *process
 }
 
-// Start starts a cluster of a test's own, for tests that stop it and start it again.
+// Start starts a cluster for one test, which may stop it and start it again.
 func Start(t testing.TB, options Options) *Cluster {
 	t.Helper()
 	if os.Getenv("ASPECTS_TEST_DATABASE") != "" {
@@ -61,7 +61,7 @@ func start(options Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not below t.TempDir(), which nobody but its owner may enter, and short: a socket's path has 107 bytes at most.
+	// Not below t.TempDir(), which only its owner may enter, and short: a socket's path has at most 107 bytes.
 	directory, err := os.MkdirTemp("", "postgres")
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func start(options Options) (*Cluster, error) {
 	return c, nil
 }
 
-// find returns the directory of PostgreSQL's programs.
+// find returns the folder of PostgreSQL's programs.
 func find() (string, error) {
 	var candidates []string
 	if path, err := exec.LookPath("postgres"); err == nil {
@@ -90,7 +90,7 @@ func find() (string, error) {
 		return "", err
 	}
 	major := func(directory string) int {
-		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(directory))) // 0 for what is no version
+		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(directory))) // 0 for another name
 		return n
 	}
 	slices.SortFunc(installed, func(a, b string) int { return major(b) - major(a) })
@@ -106,7 +106,7 @@ func find() (string, error) {
 	return "", fmt.Errorf("PostgreSQL %d or later is neither in PATH nor in /usr/lib/postgresql", oldest)
 }
 
-// version returns the major version of a program of PostgreSQL; 0 when it does not tell.
+// version returns the major version of a program of PostgreSQL; 0 if it is unknown.
 func version(program string) int {
 	text, err := exec.Command(program, "--version").Output() // postgres (PostgreSQL) 15.4 (Debian …)
 	if err != nil {
@@ -114,7 +114,7 @@ func version(program string) int {
 	}
 	_, after, _ := strings.Cut(string(text), "(PostgreSQL) ")
 	digits, _, _ := strings.Cut(after, ".")
-	n, _ := strconv.Atoi(digits) // 0 for a beta, which has none
+	n, _ := strconv.Atoi(digits) // 0 for a beta, which has no number
 	return n
 }
 
@@ -158,7 +158,7 @@ func (c *Cluster) run() error {
 	return c.process.answers(c.server)
 }
 
-// Stop stops the server in order, cutting connections, and waits for its end.
+// Stop stops the server in order, with its connections, and waits for its end.
 func (c *Cluster) Stop(t testing.TB) {
 	t.Helper()
 	if err := c.process.end(syscall.SIGINT); err != nil {
@@ -166,7 +166,7 @@ func (c *Cluster) Stop(t testing.TB) {
 	}
 }
 
-// Crash ends the server as a power cut would as far as its memory is concerned.
+// Crash ends the server with the loss of its memory, as a power cut does.
 func (c *Cluster) Crash(t testing.TB) {
 	t.Helper()
 	if err := c.process.end(syscall.SIGQUIT); err != nil {
@@ -174,7 +174,7 @@ func (c *Cluster) Crash(t testing.TB) {
 	}
 }
 
-// Restart starts a server that was stopped, and waits until it answers.
+// Restart starts a stopped server, and waits until it answers.
 func (c *Cluster) Restart(t testing.TB) {
 	t.Helper()
 	if err := c.run(); err != nil {

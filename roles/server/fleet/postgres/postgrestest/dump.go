@@ -7,13 +7,14 @@ import (
 	"path/filepath"
 )
 
-// Dump writes a backup of the database at an address to a file, as docs/fleet-database.md has it.
+// Dump writes a backup of the database at an address to a file, with the command in docs/fleet-database.md.
 func Dump(address, file string) error {
 	_, err := client("pg_dump", "--format=custom", "--file="+file, "--dbname="+address)
 	return err
 }
 
-// Load goes back to a backup, in the database at an address, which no server may be using, as docs/fleet-database.md has it.
+// Load restores a backup in the database at an address, with the command in docs/fleet-database.md. No server may be
+// using the database.
 func Load(address, file string) error {
 	last, err := client("psql", "--dbname="+address, "--tuples-only", "--command=SELECT value FROM counters WHERE name = 'revision'")
 	if err != nil {
@@ -27,7 +28,7 @@ func Load(address, file string) error {
 	return err
 }
 
-// client runs one of PostgreSQL's programs, and returns what it prints.
+// client runs one of PostgreSQL's programs, and returns its output.
 func client(name string, arguments ...string) (string, error) {
 	programs, err := find()
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"aspects-poc/internal/need"
 )
 
-// Pooled puts a pgbouncer in transaction mode in front of a database that URL made, for as long as the test lasts, and
-// returns the address to reach the database through it. Where there is none the test is skipped, or fails, as for
-// PostgreSQL itself.
+// Pooled starts a pgbouncer in transaction mode in front of a database of URL until the end of the test. It returns the
+// database's address through the pgbouncer. Without a pgbouncer the test is skipped, or fails, as for PostgreSQL
+// itself.
 func Pooled(t testing.TB, address string) string {
 	t.Helper()
 	database, err := url.Parse(address)

@@ -1,10 +1,10 @@
-// Package postgrestest gives tests a real PostgreSQL: a cluster of their own in a temporary directory, which listens
-// only on a unix socket there. Its main functions are Main and URL.
+// Package postgrestest starts a real PostgreSQL for tests: a private cluster in a temporary folder, which listens only
+// on a unix socket there. Its main functions are Main and URL.
 //
-// It uses the programs on PATH, or else the newest ones in Debian's directory; the oldest version that it accepts is
-// 15. PostgreSQL refuses to run as root, so for root it runs as the user postgres. Without PostgreSQL, tests are
-// skipped and say so; with ASPECTS_REQUIRE_POSTGRES=1 they fail. ASPECTS_TEST_DATABASE=postgres://… names a server to
-// use instead of a private one: tests make databases there and drop them.
+// It uses the programs on PATH, or else the newest ones in Debian's folder; the oldest accepted version is 15.
+// PostgreSQL refuses to run as root, so for root it runs as the user postgres. Without PostgreSQL the tests are
+// skipped; with ASPECTS_REQUIRE_POSTGRES=1 they fail. ASPECTS_TEST_DATABASE=postgres://… names another server to use:
+// tests make databases there and drop them.
 //
 //	func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 //
@@ -27,14 +27,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// shared is the cluster of a test process, started by the first test that needs one and stopped by Main.
+// shared is the cluster of a test process. The first test that needs it starts it, and Main stops it.
 var shared struct {
-	sync.Mutex // guards what follows
+	sync.Mutex // guards the fields below
 	cluster    *Cluster
 	failed     error
 }
 
-// Main runs the tests of a package, and stops what they shared. It returns the exit code.
+// Main runs the tests of a package, and stops the shared cluster. It returns the exit code.
 func Main(m *testing.M) int {
 	code := m.Run()
 	shared.Lock()
@@ -48,7 +48,8 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// URL returns the address of a new, empty database, which lasts as long as the test. The process must end through Main.
+// URL returns the address of a new empty database, which exists until the end of the test. The process must end through
+// Main.
 func URL(t testing.TB) string {
 	t.Helper()
 	if server := os.Getenv("ASPECTS_TEST_DATABASE"); server != "" {
@@ -65,23 +66,23 @@ func URL(t testing.TB) string {
 	return shared.cluster.URL(t)
 }
 
-// required is the variable of the environment that makes a test fail that cannot have a PostgreSQL.
+// required is the environment variable that makes a test without PostgreSQL fail.
 const required = "ASPECTS_REQUIRE_POSTGRES"
 
-// lack ends a test that cannot have a PostgreSQL.
+// lack skips a test without PostgreSQL, or fails it.
 func lack(t testing.TB, err error) {
 	t.Helper()
 	t.Logf("no PostgreSQL to test with: %v", err)
 	need.Missing(t, fmt.Sprintf("PostgreSQL %d or later", oldest), "apt-get install postgresql", required)
 }
 
-// URL returns the address of a new, empty database in the cluster, which lasts as long as the test.
+// URL returns the address of a new empty database in the cluster, which exists until the end of the test.
 func (c *Cluster) URL(t testing.TB) string {
 	t.Helper()
 	return newDatabase(t, c.server)
 }
 
-// newDatabase makes a database next to the one that an address names.
+// newDatabase makes a database on the server of an address.
 func newDatabase(t testing.TB, server string) string {
 	t.Helper()
 	address, err := url.Parse(server)
@@ -93,7 +94,7 @@ func newDatabase(t testing.TB, server string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		// FORCE: a test that has failed may have left connections behind.
+		// FORCE: a failed test may have left connections.
 		if err := execute(server, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
 			t.Logf("cannot tidy up: %v", err)
 		}
@@ -102,7 +103,7 @@ func newDatabase(t testing.TB, server string) string {
 	return address.String()
 }
 
-// Cut ends all connections to a database, in the middle of whatever they do.
+// Cut ends all connections to a database, whatever they do.
 func Cut(t testing.TB, address string) {
 	t.Helper()
 	err := execute(address, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"+
@@ -112,7 +113,7 @@ func Cut(t testing.TB, address string) {
 	}
 }
 
-// execute runs a statement on a connection of its own.
+// execute runs a statement on its own connection.
 func execute(server, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -15,18 +15,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// patience bounds how long a server may take to start or to stop, on a machine that is busy with other tests.
+// patience is how long a server may take to start or to stop on a busy machine.
 const patience = 2 * time.Minute
 
-// A process is a server in the background. A nil one is one that has ended.
+// A process is a server in the background. Nil is a process that has ended.
 type process struct {
 	*os.Process
 	log   *os.File
-	ended chan string // says how
+	ended chan string // gets the state after the end
 	over  bool
 }
 
-// launch starts a server, as a user or (nil) as who we are, which works in a directory and writes its log there.
+// launch starts a server in a folder, where it also writes its log. It runs as a user, or with nil as this process's
+// user.
 func launch(server *exec.Cmd, as *syscall.Credential, directory string) (*process, error) {
 	log, err := os.OpenFile(filepath.Join(directory, "log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
@@ -37,11 +38,11 @@ func launch(server *exec.Cmd, as *syscall.Credential, directory string) (*proces
 	server.SysProcAttr = &syscall.SysProcAttr{Credential: as, Pdeathsig: syscall.SIGQUIT, Setpgid: true}
 	started, ended := make(chan error), make(chan string, 1)
 	go func() {
-		runtime.LockOSThread() // what the kernel takes for the parent is the thread
+		runtime.LockOSThread() // the kernel's parent of a process is a thread
 		err := server.Start()
 		started <- err
 		if err == nil {
-			_ = server.Wait() // the state says it
+			_ = server.Wait() // the state has the error
 			ended <- server.ProcessState.String()
 		}
 	}()
@@ -51,7 +52,7 @@ func launch(server *exec.Cmd, as *syscall.Credential, directory string) (*proces
 	return &process{Process: server.Process, log: log, ended: ended}, nil
 }
 
-// answers waits until the server does, at the address of a database.
+// answers waits until the server answers at the address of a database.
 func (p *process) answers(address string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -83,7 +84,7 @@ func (p *process) end(signal syscall.Signal) error {
 		return err
 	}
 	select {
-	case <-p.ended: // with a failure, when it was told to crash
+	case <-p.ended: // a crash is a failure, and the caller has asked for it
 		p.over = true
 		return p.log.Close()
 	case <-time.After(patience):

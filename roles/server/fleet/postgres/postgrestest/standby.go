@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// Standby starts a standby of a cluster, for which the cluster's commits wait from then on, as long as the test lasts.
+// Standby starts a standby of a cluster until the end of the test. From then on the cluster's commits wait for it.
 func (c *Cluster) Standby(t testing.TB) *Cluster {
 	t.Helper()
 	directory, err := os.MkdirTemp("", "standby")
@@ -51,7 +51,7 @@ func (c *Cluster) Standby(t testing.TB) *Cluster {
 	return standby
 }
 
-// Promote makes a standby the primary, and returns when it is.
+// Promote makes a standby the primary. It returns when that is done.
 func (c *Cluster) Promote(t testing.TB) {
 	t.Helper()
 	if err := execute(c.server, "SELECT pg_promote()"); err != nil {
@@ -59,12 +59,12 @@ func (c *Cluster) Promote(t testing.TB) {
 	}
 }
 
-// Either returns the address of a database of a cluster, which may be reached at another one too.
+// Either returns the address of a cluster's database that also names another cluster.
 func (c *Cluster) Either(address string, other *Cluster) string {
 	return strings.Replace(address, url.QueryEscape(c.directory), url.QueryEscape(c.directory+","+other.directory), 1)
 }
 
-// Pause stops all processes of a cluster: nothing is refused, and nothing answered, as after a power cut.
+// Pause stops all processes of a cluster. They then refuse nothing and answer nothing, as after a power cut.
 func (c *Cluster) Pause(t testing.TB) { c.signal(t, syscall.SIGSTOP) }
 
 // Resume ends a Pause.
@@ -92,6 +92,6 @@ func (c *Cluster) signal(t testing.TB, signal syscall.Signal) {
 		}
 	}
 	for _, pid := range processes {
-		_ = syscall.Kill(pid, signal) // one may have ended
+		_ = syscall.Kill(pid, signal) // a process may have ended
 	}
 }

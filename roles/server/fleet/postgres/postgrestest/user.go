@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// unprivileged returns whom PostgreSQL is to run as; nil stands for who we are.
+// unprivileged returns the user for PostgreSQL; nil means the user of this process.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil

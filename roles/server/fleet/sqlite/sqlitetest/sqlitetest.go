@@ -1,5 +1,5 @@
-// Package sqlitetest opens database files for tests. With the race detector, making the tables takes longer than most tests take
-// with them, so each new file is a copy of the first one.
+// Package sqlitetest opens database files for tests. Its main function is Open. With the race detector, making the
+// tables takes longer than most tests. So each new file is a copy of the first one.
 package sqlitetest
 
 import (
@@ -31,7 +31,7 @@ var empty = sync.OnceValues(func() (content []byte, err error) {
 	return os.ReadFile(path)
 })
 
-// Open is sqlite.Open. What SQLite itself does with a new file must be tested without it.
+// Open is sqlite.Open with a copied file. Do not use it for tests of what SQLite does with a new file.
 func Open(ctx context.Context, path string) (*sqlite.Store, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		content, err := empty()
