@@ -11,14 +11,14 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// An act is something that the page does to a device after a confirmation.
+// An act is a change of a device that the page makes after a confirmation.
 type act struct {
-	name          string // in the address, and of what is said when it is done
+	name          string // in the address, and in the message after the act
 	audits        string // the verb of the audit log
 	right         access.Right
 	title, button string
 	danger        bool
-	fits          func(fleet.View) bool // whether it would change something
+	fits          func(fleet.View) bool // reports whether the act would change something
 	says          func(fleet.View) []string
 	do            func(*Page, echo.Context, uuid.UUID) error
 }
@@ -57,7 +57,7 @@ var acts = []act{
 		}},
 }
 
-// actRoutes returns the addresses of the acts: GET asks, POST does.
+// actRoutes returns the routes of the acts: GET asks, and POST acts.
 func (p *Page) actRoutes() (list []api.Route) {
 	for _, one := range acts {
 		path := "/page/devices/:uuid/" + one.name + "/"
@@ -69,7 +69,8 @@ func (p *Page) actRoutes() (list []api.Route) {
 	return list
 }
 
-// ofDevice returns the handler of a page about a device. It answers with a page of its own if there is no such device.
+// ofDevice returns the handler of a page about a device. If there is no such device, it answers with a page that says
+// so.
 func (p *Page) ofDevice(handle func(echo.Context, fleet.View) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id, err := p.fleet.Find(c.Request().Context(), c.Param("uuid"))
@@ -120,7 +121,7 @@ type offer struct {
 	Danger    bool
 }
 
-// offers returns the acts that the caller may do to a device, and that would change something.
+// offers returns the acts that the caller may do to a device and that would change something.
 func offers(c echo.Context, device fleet.View) (list []offer) {
 	for _, one := range acts {
 		if mayFor(c, one.right, device.Labels) && one.fits(device) {

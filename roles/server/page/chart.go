@@ -57,11 +57,11 @@ func (p *Page) chart(c echo.Context) error {
 	return echo.ErrNotFound
 }
 
-// mostPoints is the largest number of points in a chart. A chart is not wider in pixels.
+// mostPoints is the largest number of points in a chart, because a chart has no more pixels.
 const mostPoints = 1200
 
-// thinned returns at most mostPoints points, evenly spread, with the first and the last. Counters lose nothing by that: the
-// rate between two points stays right.
+// thinned returns at most mostPoints points, evenly spread, with the first and the last one. The rates of counters stay
+// right.
 func thinned(points []serverapi.Stats) []serverapi.Stats {
 	if len(points) <= mostPoints {
 		return points
@@ -73,8 +73,8 @@ func thinned(points []serverapi.Stats) []serverapi.Stats {
 	return some
 }
 
-// packetsChart draws packets a second between two points. Where a counter falls, the device has restarted: there is no
-// value.
+// packetsChart returns the packets a second between two points. Where a counter has fallen, the device has restarted,
+// and there is no value.
 func packetsChart(points []serverapi.Stats) chart {
 	drawn := chart{Times: []int64{}, Series: []series{}}
 	if len(points) < 2 {
@@ -126,7 +126,7 @@ func peersChart(points []serverapi.Stats) chart {
 	return drawn
 }
 
-// withValues returns the chart without series that have no value. A chart without series has no times.
+// withValues returns the chart without series that have no value. Without any series the chart has no times.
 func (c chart) withValues() chart {
 	kept := chart{Times: c.Times, Series: []series{}}
 	for _, one := range c.Series {

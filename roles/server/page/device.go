@@ -45,7 +45,7 @@ func (p *Page) device(c echo.Context, device fleet.View) error {
 		Labels   []string
 		Config   configuration
 		TooMuch  bool
-		JSON     string // address of all that is known of it
+		JSON     string // address of the whole device as JSON
 		ChartURL string
 		StatsURL string
 		Facts    []fact
@@ -72,7 +72,8 @@ func (p *Page) device(c echo.Context, device fleet.View) error {
 	return render(c, 200, "device", data)
 }
 
-// layersOf returns the layers of a device's target, and its own one: the history has the changes of its labels under that name.
+// layersOf returns the layers of a device's target, and its own layer, because the history has the changes of its
+// labels under that name.
 func layersOf(device fleet.View) (list []fleet.LayerName) {
 	own := fleet.DeviceLayer(device.ID)
 	for _, layer := range device.Target.Layers {
@@ -83,7 +84,7 @@ func layersOf(device fleet.View) (list []fleet.LayerName) {
 	return append(list, own)
 }
 
-// missing says why a path names no device: Find or Device has returned the error. It returns "" for other errors.
+// missing explains why a path names no device, for an error of Find or Device. It returns "" for other errors.
 func missing(id uuid.UUID, err error) string {
 	var word *fleet.UnknownWordError
 	var several *fleet.AmbiguousError
@@ -101,7 +102,7 @@ func missing(id uuid.UUID, err error) string {
 	return ""
 }
 
-// upper returns a text as a sentence begins.
+// upper returns a text with a capital first letter.
 func upper(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 // why explains the device's state in a sentence.
@@ -152,7 +153,7 @@ func why(device fleet.View) string {
 	return runs
 }
 
-// attempted says why the device could not apply its target.
+// attempted explains why the device could not apply its target.
 func attempted(device fleet.View, runs string) string {
 	attempt := device.Attempted
 	if attempt.Outcome == fleet.None {

@@ -17,10 +17,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// perPage is the number of devices on one page of the list.
+// perPage is the number of devices on a page of the list.
 const perPage = 50
 
-// The list can be filtered by these two as by a state.
+// The list can be filtered by these two words like by a state.
 const silent, cloned = "silent", "cloned"
 
 // states are the filters by state, the worst first.
@@ -63,7 +63,7 @@ type row struct {
 	State            string
 	Silent, Cloned   bool
 	Note             *note
-	Labels, More     []string // More are folded
+	Labels, More     []string // More are the folded labels
 	Running, Desired int64
 	Seen             time.Time
 	Address, Arch    string
@@ -71,10 +71,10 @@ type row struct {
 
 // A filter is the query of the list, as the reader wrote it. Empty fields select all.
 type filter struct {
-	Selector string // of labels, such as "site=berlin,stage!=test"
+	Selector string // over labels, such as "site=berlin,stage!=test"
 	State    string // one of states
 	Text     string // in UUID, name, address, architecture or labels
-	Sort     string // a column, with "-" before it for the reverse order; "" is the worst state first
+	Sort     string // a column, with "-" in front for the reverse order; "" means the worst state first
 	Cause    string // of a refusal or a failure, from the overview
 	After    string // cursor of a page
 }
@@ -134,7 +134,7 @@ func (p *Page) devices(c echo.Context) error {
 	return render(c, http.StatusOK, "devices", data)
 }
 
-// parse returns the filter as the roster reads it. The error says what is wrong in the words of the API.
+// parse returns the filter in the roster's form. The error is in the words of the API.
 func (f filter) parse() (query roster.Query, err error) {
 	query = roster.Query{Match: api.Match(f.Text), Silent: f.State == silent, Cloned: f.State == cloned, Cause: f.Cause, After: f.After, Limit: perPage}
 	if query.Selector, err = fleet.ParseSelector(f.Selector); err != nil {
@@ -152,7 +152,7 @@ func (f filter) parse() (query roster.Query, err error) {
 	return query, nil
 }
 
-// fill sets the fields that show a page of the list.
+// fill sets the fields for a page of the list.
 func (d *devicesPage) fill(list roster.List) {
 	for _, device := range list.Rows {
 		d.Devices = append(d.Devices, rowOf(device))
@@ -203,7 +203,7 @@ func (d *devicesPage) choose() {
 	}
 }
 
-// counts returns the number of devices in each state. Each links to the list of that state; the other filters stay.
+// counts returns the number of devices in each state. Each links to the list of that state with the same other filters.
 func counts(list roster.List, query filter) []count {
 	devices := map[string]int{"": list.All, silent: list.Silent, cloned: list.Cloned}
 	for state, n := range list.States {
@@ -217,8 +217,8 @@ func counts(list roster.List, query filter) []count {
 	return all
 }
 
-// url returns the list's URL, relative to the list, with one parameter changed. It shows the first page, unless the
-// parameter is "after".
+// url returns the list's URL, relative to the list, with one parameter changed. It is the URL of the first page, unless
+// the parameter is "after".
 func (f filter) url(name, value string) string {
 	parameters := map[string]string{"selector": f.Selector, "state": f.State, "q": f.Text, "sort": f.Sort, "cause": f.Cause}
 	parameters[name] = value
@@ -269,7 +269,7 @@ func noteOf(reason string) *note {
 		cut--
 	}
 	if text[cut] != ' ' {
-		cut = noteLength // one word
+		cut = noteLength // a single word
 	}
 	return &note{Begin: string(text[:cut]), Rest: string(text[cut:])}
 }

@@ -14,13 +14,13 @@ import (
 // A schemaForm makes a form for configurations from a confdb-schema.
 type schemaForm struct{ places []place }
 
-// A place is a value that has a field of its own.
+// A place is a value with a field of its own.
 type place struct {
-	path []string // the view, and the members on the way
+	path []string // the view, and the members that lead to the value
 	of   described
 }
 
-// described is what a form needs of a JSON Schema.
+// A described is the part of a JSON Schema that a form needs.
 type described struct {
 	Type       any                  `json:"type"`
 	Properties map[string]described `json:"properties"`
@@ -33,7 +33,8 @@ type described struct {
 	Secret     bool                 `json:"writeOnly"`
 }
 
-// newSchemaForm returns the form for a JSON Schema of configurations, as of Fleet.Schema; nil if that names no views.
+// newSchemaForm returns the form for a JSON Schema of configurations, as Fleet.Schema returns it; nil if the schema has
+// no views.
 func newSchemaForm(schema any) (*schemaForm, error) {
 	text, err := json.Marshal(schema)
 	if err != nil {
@@ -53,7 +54,7 @@ func newSchemaForm(schema any) (*schemaForm, error) {
 	return made, nil
 }
 
-// mostPlaces is the number of fields of a form. What is beyond is edited as YAML.
+// mostPlaces is the largest number of fields in a form. Further values are edited as YAML.
 const mostPlaces = 300
 
 func (s *schemaForm) add(path []string, of described) {
@@ -78,14 +79,14 @@ type fieldGroup struct {
 type field struct {
 	Name, ID string
 	Label    string // the path in the view
-	Kind     string // one of the kinds
+	Kind     string // one of the kinds below
 	Value    string
-	Choices  []choice // of a kindChoice
+	Choices  []choice // for a kindChoice
 	Least    string
 	Most     string
 	Longest  string
 	Hint     string
-	Wrong    bool // the problem of the form is about it
+	Wrong    bool // the form's problem is about this field
 }
 
 // The kinds of fields.
@@ -102,7 +103,7 @@ const unset = "null"
 // fieldName returns the name of a place's input.
 func (p place) fieldName() string { return "v/" + strings.Join(p.path, "/") }
 
-// kind returns the kind of the place's field if its type alone decides.
+// kind returns the kind of a place's field, as far as the value's type decides it.
 func (p place) kind() string {
 	switch {
 	case p.of.Secret:
@@ -117,7 +118,8 @@ func (p place) kind() string {
 	return kindYAML
 }
 
-// field returns the field for a value. What its kind cannot show, such as a text of no characters, is shown as YAML.
+// field returns the field for a value. It shows a value as YAML if the field's kind cannot show it, such as a text
+// without characters.
 func (p place) field(value any, there bool) (field, error) {
 	f := field{Name: p.fieldName(), ID: strings.Join(p.path, "."), Label: strings.Join(p.path[1:], "."), Kind: p.kind(), Least: string(p.of.Least),
 		Most: string(p.of.Most), Longest: string(p.of.Longest), Hint: p.hint()}
@@ -179,7 +181,7 @@ func (p place) options() (list []string) {
 	return append(list, unset)
 }
 
-// hint says in words what a value may be.
+// hint describes the possible values.
 func (p place) hint() string {
 	switch least, most := p.of.Least, p.of.Most; {
 	case p.of.Secret:
@@ -208,14 +210,15 @@ func (p place) hint() string {
 	return ""
 }
 
-// fill returns the fields for a configuration, and YAML of what has no field. Path is the path of a value that is wrong.
+// fill returns the fields for a configuration, and YAML for the values without a field. path is the path of a wrong
+// value.
 func (s *schemaForm) fill(config fleet.Config, path string) (groups []fieldGroup, rest string, err error) {
 	tree, err := config.Tree()
 	if err != nil {
 		return nil, "", err
 	}
 	for _, one := range s.places {
-		value, there := take(tree, one.path)
+		value, there := removeAt(tree, one.path)
 		made, err := one.field(value, there)
 		if err != nil {
 			return nil, "", err
@@ -238,8 +241,8 @@ func (s *schemaForm) fill(config fleet.Config, path string) (groups []fieldGroup
 	return groups, rest, err
 }
 
-// take removes a value from a tree, with the objects that are empty then.
-func take(tree map[string]any, path []string) (value any, there bool) {
+// removeAt removes a value from a tree, with the objects that become empty.
+func removeAt(tree map[string]any, path []string) (value any, there bool) {
 	if len(path) == 1 {
 		value, there = tree[path[0]]
 		delete(tree, path[0])
@@ -249,14 +252,14 @@ func take(tree map[string]any, path []string) (value any, there bool) {
 	if !is || len(below) == 0 {
 		return nil, false
 	}
-	value, there = take(below, path[1:])
+	value, there = removeAt(below, path[1:])
 	if len(below) == 0 {
 		delete(tree, path[0])
 	}
 	return value, there
 }
 
-// A fieldsError says which field cannot be read. It has the fields as they were typed.
+// A fieldsError says which field cannot be parsed. It has the fields as typed.
 type fieldsError struct {
 	text   string
 	fields []fieldGroup
@@ -265,7 +268,7 @@ type fieldsError struct {
 
 func (e *fieldsError) Error() string { return e.text }
 
-// read returns the configuration of the fields of a form.
+// read returns the configuration in the fields of a form.
 func (s *schemaForm) read(sent form) (fleet.Config, *fieldsError) {
 	var problem, wrong string
 	complain := func(field, text string) {
@@ -324,7 +327,7 @@ func (s *schemaForm) read(sent form) (fleet.Config, *fieldsError) {
 	return config, nil
 }
 
-// value reads what was typed into a field.
+// value parses the text of a field.
 func (p place) value(kind, typed string) (any, error) {
 	switch kind {
 	case kindChoice:

@@ -15,7 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// mostForm is the size of the largest form that the page reads, in bytes. A browser may write three bytes for one.
+// mostForm is the largest form that the page reads, in bytes. A browser may write three bytes for one.
 const mostForm = 3 << 20
 
 // Forms have a field "act" with the button's value.
@@ -28,7 +28,7 @@ const (
 // A form has the fields of a request.
 type form struct{ values url.Values }
 
-// formOf reads the form of a request.
+// formOf parses the form of a request.
 func formOf(c echo.Context) (form, error) {
 	request := c.Request()
 	request.Body = http.MaxBytesReader(c.Response(), request.Body, mostForm)
@@ -50,13 +50,13 @@ func formOf(c echo.Context) (form, error) {
 	return form{request.PostForm}, nil
 }
 
-// text returns a field with one kind of line break: browsers send another one. It is "" if there is no such field.
+// text returns a field with line feeds as line breaks, because browsers send CR LF. It is "" without the field.
 func (f form) text(name string) string { return strings.ReplaceAll(f.values.Get(name), "\r\n", "\n") }
 
-// word is text without white space around it.
+// word returns text without white space around it.
 func (f form) word(name string) string { return strings.TrimSpace(f.text(name)) }
 
-// number returns a field that the page itself has filled in; -1 if it is none.
+// number returns a field that the page itself has filled in; -1 if it is no number.
 func (f form) number(name string) int64 {
 	var n int64
 	if _, err := fmt.Sscanf(f.word(name), "%d", &n); err != nil || n < 0 {
@@ -65,10 +65,10 @@ func (f form) number(name string) int64 {
 	return n
 }
 
-// A hidden is a field that a confirmation keeps for the act.
+// A hidden is a field that a confirmation sends on to the act.
 type hidden struct{ Name, Value string }
 
-// A confirmation asks before something is done.
+// A confirmation is a page that asks before an act.
 type confirmation struct {
 	common
 	Says    []string // what will happen
@@ -76,19 +76,19 @@ type confirmation struct {
 	Kept    []hidden
 	Button  string
 	Danger  bool
-	Back    string // URL of the page that the reader comes from
-	Edit    bool   // there is a form to go back to, with what was typed
+	Back    string // URL of the previous page
+	Edit    bool   // there is a form to go back to, with the typed values
 	Problem string
-	Refused string // why the caller may not do it; "" if the caller may
+	Refused string // why the caller may not act; "" if the caller may
 }
 
-// confirm answers with a confirmation. Status is not 200 if it has a Problem.
+// confirm answers with a confirmation. status is not 200 if it has a Problem.
 func (p *Page) confirm(c echo.Context, status int, data confirmation) error {
 	return render(c, status, "confirm", data)
 }
 
-// refusalOf returns what a page says of an error, in the words of the API. An error that is no answer to what the caller wants
-// is the application's: then it is returned as the second value.
+// refusalOf returns the text of an error for a page, in the words of the API. An error that is no answer to the
+// caller's wish is the application's: refusalOf returns it as other.
 func refusalOf(c echo.Context, err error) (text string, status int, other error) {
 	answer := api.Explain(err)
 	audit.From(c.Request().Context()).Refuse(api.Reason(err))
@@ -98,8 +98,8 @@ func refusalOf(c echo.Context, err error) (text string, status int, other error)
 	return answer.Detail, answer.Status, nil
 }
 
-// explain has a page show why the server refuses something, in the words of the API. An error that is no answer to what the caller
-// wants is the application's: then explain returns it.
+// explain calls show with the reason of a refusal, in the words of the API. An error that is no answer to the caller's
+// wish is the application's: explain returns it.
 func explain(c echo.Context, err error, show func(status int, problem string) error) error {
 	problem, status, other := refusalOf(c, err)
 	if other != nil {
@@ -108,7 +108,7 @@ func explain(c echo.Context, err error, show func(status int, problem string) er
 	return show(status, problem)
 }
 
-// refused shows a confirmation again, with why the server refuses the act.
+// refused shows a confirmation again, with the reason why the server refuses the act.
 func (p *Page) refused(c echo.Context, err error, data confirmation) error {
 	return explain(c, err, func(status int, problem string) error {
 		data.Problem = problem
@@ -116,7 +116,7 @@ func (p *Page) refused(c echo.Context, err error, data confirmation) error {
 	})
 }
 
-// seeOther sends the browser to another page after an act, so that a reload does not repeat it.
+// seeOther redirects the browser to another page after an act, so that a reload does not repeat the act.
 func seeOther(c echo.Context, to string) error {
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	return c.Redirect(http.StatusSeeOther, to)
@@ -127,7 +127,7 @@ func rootOf(c echo.Context) string {
 	return strings.Repeat("../", max(0, strings.Count(c.Request().URL.EscapedPath(), "/")-1))
 }
 
-// done has what a page says after an act, by the value of its parameter "done".
+// done has the messages after an act, by the value of the parameter "done".
 var done = map[string]string{
 	"approve": "The device is approved.",
 	"revoke":  "The device is revoked.",
@@ -145,10 +145,10 @@ var done = map[string]string{
 	"forget":  "The secret is removed.",
 }
 
-// said returns what a page says after an act that has led to it.
+// said returns the message of the act that has led to this page.
 func said(c echo.Context) string { return done[c.QueryParam("done")] }
 
-// capital makes a sentence of an error.
+// capital returns an error's text as a sentence.
 func capital(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	text = string(unicode.ToUpper(first)) + text[size:]

@@ -19,18 +19,18 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// perHistory is the number of changes on one page.
+// perHistory is the number of changes on a page.
 const perHistory = 50
 
 // A change is a row of the history.
 type change struct {
 	Revision        int64
 	Layer, Selector string
-	Device          string // the name that the layer's device has now
+	Device          string // the present name of the layer's device
 	Author          string
 	At              time.Time
 	Lines           []line
-	Restore         string // URL that asks whether to restore it; "" for none
+	Restore         string // URL that asks whether to restore the change; "" for none
 }
 
 // A line is a value that a change added, changed or removed.
@@ -96,7 +96,7 @@ func newestFirst(changes []change) {
 	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(b.Revision, a.Revision) })
 }
 
-// lines lists what an entry changed, value by value.
+// lines lists the values that an entry changed.
 func lines(entry fleet.Entry) ([]line, error) {
 	var list []line
 	if entry.Restores != 0 {
@@ -136,7 +136,7 @@ func lines(entry fleet.Entry) ([]line, error) {
 	return list, nil
 }
 
-// valuesOf returns the leaves of a configuration by their paths; none of nil.
+// valuesOf returns the leaves of a configuration by path; none for nil.
 func valuesOf(config *fleet.Config) (map[string]any, error) {
 	values := map[string]any{}
 	if config == nil {

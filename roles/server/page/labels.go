@@ -16,8 +16,8 @@ import (
 type labelsPage struct {
 	common
 	ID      string
-	Typed   string   // one NAME=VALUE in a line
-	Was     string   // Typed as the form was first filled in
+	Typed   string   // one NAME=VALUE on each line
+	Was     string   // the first content of Typed
 	Said    []string // labels that the device says of itself
 	Problem string
 	Refused string
@@ -49,7 +49,7 @@ func labelList(labels fleet.Labels) (list []string) {
 
 func labelLines(labels fleet.Labels) string { return strings.Join(labelList(labels), "\n") }
 
-// parseLabels reads what labelLines returns. A name alone has the value "".
+// parseLabels parses the form of labelLines. A name alone has the value "".
 func parseLabels(text string) (fleet.Labels, error) {
 	labels := fleet.Labels{}
 	for i, line := range strings.Split(text, "\n") {
@@ -66,7 +66,7 @@ func parseLabels(text string) (fleet.Labels, error) {
 	return labels, nil
 }
 
-// patchOf returns the merge patch from some labels to others.
+// patchOf returns the merge patch that changes some labels to others.
 func patchOf(before, after fleet.Labels) map[string]*string {
 	patch := map[string]*string{}
 	for name := range before {
@@ -86,7 +86,7 @@ func (p *Page) askLabels(c echo.Context, device fleet.View) error {
 	return render(c, http.StatusOK, "labels", p.labelsForm(c, device))
 }
 
-// setLabels changes the labels that the form has changed: others may have changed meanwhile.
+// setLabels changes the labels that the user has changed in the form. Others may have changed meanwhile, and stay.
 func (p *Page) setLabels(c echo.Context, device fleet.View) error {
 	sent, err := formOf(c)
 	if err != nil {
@@ -132,7 +132,7 @@ func (p *Page) setLabels(c echo.Context, device fleet.View) error {
 	return seeOther(c, "../?done=labels")
 }
 
-// relabeling says what a change of labels does.
+// relabeling describes the effects of a change of labels.
 func (p *Page) relabeling(device fleet.View, patch map[string]*string) ([]string, error) {
 	after := device.Labels.Merge(patch)
 	says := []string{"Device " + device.ID.String() + "."}

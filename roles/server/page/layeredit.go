@@ -14,28 +14,28 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// A layerForm edits a layer, as YAML or with a field for each value of the confdb-schema.
+// A layerForm is the form of a layer: YAML, or a field for each value of the confdb-schema.
 //
 // It has many fields because the template shows the form, its plan and what is wrong with it.
 type layerForm struct {
 	common
 	Name     string // of the layer; "" for a new one
-	NewName  string // of a new one, as it was typed
-	Labelled bool   // it has a selector and a priority
+	NewName  string // of a new layer, as typed
+	Labelled bool   // the layer has a selector and a priority
 	Selector string
 	Priority string
 	Text     string // the configuration as YAML
 	Fields   []fieldGroup
-	Rest     string // YAML of what has no field
+	Rest     string // YAML of the values without a field
 	ByFields bool
-	CanField bool   // there is a confdb-schema to make fields from
-	Staged   bool   // it is to be released in stages
-	Stages   string // these, as YAML
-	Match    int64  // the revision that was read
+	CanField bool   // the fleet has a confdb-schema for fields
+	Staged   bool   // the change is released in stages
+	Stages   string // the stages as YAML
+	Match    int64  // the revision that the form began with
 	Plan     *plan
 	Problem  string
-	Path     string // of the value that Problem is about
-	Since    []line // what another has changed since Match
+	Path     string // of the value with the Problem
+	Since    []line // changes of others since Match
 	SinceBy  string
 	Refused  string
 	Back     string
@@ -78,7 +78,7 @@ func (p *Page) layerForm(c echo.Context, layer fleet.Layer) layerForm {
 	return data
 }
 
-// showForm renders the form. By fields, its text is what the fields are filled from; a text that is no YAML stays text.
+// showForm renders the form. With byFields it fills the fields from the text. A text that is not YAML stays text.
 func (p *Page) showForm(c echo.Context, status int, data layerForm, byFields bool) error {
 	if data.ByFields = false; byFields && data.CanField {
 		config, err := configOf(data.Text)
@@ -94,7 +94,7 @@ func (p *Page) showForm(c echo.Context, status int, data layerForm, byFields boo
 	return render(c, status, "edit", data)
 }
 
-// configOf reads a configuration as YAML or JSON. The error is for whoever typed it.
+// configOf parses a configuration as YAML or JSON. Its error is for the user who typed the text.
 func configOf(text string) (fleet.Config, error) {
 	value, empty, err := yamljson.Decode([]byte(text))
 	if err != nil {
@@ -116,7 +116,7 @@ func configOf(text string) (fleet.Config, error) {
 	return fleet.Config{}, fmt.Errorf("the configuration cannot be taken: %w", err)
 }
 
-// typed fills a form with what was sent.
+// typed sets the fields of a form to the sent values.
 func (p *Page) typed(data *layerForm, sent form) (byFields bool, err error) {
 	data.NewName, data.Selector, data.Priority = sent.word("name"), sent.word("selector"), sent.word("priority")
 	data.Match = sent.number("match")
@@ -127,7 +127,7 @@ func (p *Page) typed(data *layerForm, sent form) (byFields bool, err error) {
 		return byFields, nil
 	}
 	config, wrong := p.schema().read(sent)
-	if wrong != nil { // as they were typed
+	if wrong != nil { // as typed
 		data.ByFields, data.Fields, data.Rest, data.Problem = true, wrong.fields, wrong.rest, wrong.text
 		return true, wrong
 	}
@@ -167,8 +167,8 @@ func (p *Page) changeLayer(c echo.Context, layer fleet.Layer) error {
 	return p.change(c, sent, p.layerForm(c, layer), layer)
 }
 
-// change handles the form of a layer: it says what would happen, shows the form in another way, or sets the layer. Present is the
-// layer as it is.
+// change handles the form of a layer: it shows the effects of the change, shows the form in another way, or sets the
+// layer. present is the present layer.
 func (p *Page) change(c echo.Context, sent form, data layerForm, present fleet.Layer) error {
 	byFields, err := p.typed(&data, sent)
 	var wrong *fieldsError
@@ -231,7 +231,7 @@ func (p *Page) change(c echo.Context, sent form, data layerForm, present fleet.L
 	if act == actSet {
 		begun, err := p.set(c, change, stages)
 		if errors.Is(err, fleet.ErrStale) && layerIs(present, change) {
-			err = nil // it was sent twice
+			err = nil // the form was sent twice
 		}
 		switch {
 		case err != nil:
@@ -267,7 +267,7 @@ func (p *Page) change(c echo.Context, sent form, data layerForm, present fleet.L
 		Plan: data.Plan, Kept: kept, Button: button, Back: data.Back, Edit: true})
 }
 
-// changeOf returns the change that a form asks for.
+// changeOf returns the change of a form.
 func (p *Page) changeOf(data layerForm, name fleet.LayerName) (change fleet.Change, err error) {
 	change = fleet.Change{Layer: fleet.Layer{Name: name}, Match: &data.Match}
 	if data.Labelled {
@@ -282,16 +282,17 @@ func (p *Page) changeOf(data layerForm, name fleet.LayerName) (change fleet.Chan
 	return change, err
 }
 
-// layerIs returns whether a layer has what a change makes it.
+// layerIs reports whether a layer already has the content of a change.
 func layerIs(layer fleet.Layer, change fleet.Change) bool {
 	return layer.Revision > 0 && layer.Config.Equal(change.Config) && layer.Priority == change.Priority &&
 		layer.Selector.String() == change.Selector.String()
 }
 
-// faster shows in a form what another has changed since it was filled in. The form then is for the present revision.
+// faster shows in a form what others have changed since the form was filled in. The form is then for the present
+// revision.
 func (p *Page) faster(c echo.Context, data *layerForm, present fleet.Layer) error {
 	if present.Revision == data.Match {
-		return nil // a named secret has changed, or the layer has in between
+		return nil // a named secret has changed, or the layer has changed meanwhile
 	}
 	switch {
 	case present.Revision == 0:

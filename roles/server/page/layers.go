@@ -16,10 +16,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// perLayers is the number of devices' layers on one page.
+// perLayers is the number of devices' layers on a page.
 const perLayers = 50
 
-// layerRoutes returns the addresses of layers. A layer has the same name in them as in the API.
+// layerRoutes returns the routes of layers. A layer has the same name in them as in the API.
 func (p *Page) layerRoutes() []api.Route {
 	list := []api.Route{
 		{Method: http.MethodGet, Path: "/page/layers/", Right: access.Read, Handle: p.onlyWith("after done", p.layers)},
@@ -69,7 +69,7 @@ func (p *Page) ofLayer(handle func(echo.Context, fleet.Layer) error) echo.Handle
 	}
 }
 
-// present returns a layer as it is. One that does not exist has revision 0.
+// present returns the present layer. A layer that does not exist has revision 0.
 func (p *Page) present(c echo.Context, name fleet.LayerName) (fleet.Layer, error) {
 	layer, err := p.fleet.Layer(c.Request().Context(), name)
 	if errors.Is(err, fleet.ErrUnknownLayer) {
@@ -78,7 +78,7 @@ func (p *Page) present(c echo.Context, name fleet.LayerName) (fleet.Layer, error
 	return layer, err
 }
 
-// layerOf returns the name of the layer in the path, or what is wrong with the path.
+// layerOf returns the name of the layer in the path. wrong says what is wrong with the path.
 func (p *Page) layerOf(c echo.Context) (name fleet.LayerName, wrong string, err error) {
 	if given := c.Param("name"); given != "" {
 		if name, err = fleet.LabelLayer(given); err != nil {
@@ -216,7 +216,7 @@ func (p *Page) showLayer(c echo.Context, layer fleet.Layer) error {
 	return render(c, http.StatusOK, "layer", data)
 }
 
-// yamlOf writes a configuration for people.
+// yamlOf returns a configuration as YAML for people.
 func yamlOf(config fleet.Config) (string, error) {
 	if config.String() == "{}" {
 		return "", nil
@@ -225,7 +225,7 @@ func yamlOf(config fleet.Config) (string, error) {
 	return string(written), err
 }
 
-// askRemoval says what the removal of a layer would do.
+// askRemoval shows what the removal of a layer would do.
 func (p *Page) askRemoval(c echo.Context, layer fleet.Layer) error {
 	return p.removal(c, layer, layer.Revision, "", http.StatusOK)
 }
@@ -256,7 +256,7 @@ func (p *Page) removeLayer(c echo.Context, layer fleet.Layer) error {
 	_, err = p.fleet.Set(c.Request().Context(), fleet.Change{Layer: fleet.Layer{Name: layer.Name,
 		Authorship: fleet.Authorship{By: author(c)}}, Remove: true, Match: &match, Within: within(c)})
 	if layer.Revision == 0 && (errors.Is(err, fleet.ErrStale) || errors.Is(err, fleet.ErrUnknownLayer)) {
-		err = nil // it was sent twice, or another has removed it
+		err = nil // the form was sent twice, or somebody else has removed the layer
 	}
 	if err != nil {
 		return explain(c, err, func(status int, problem string) error { return p.removal(c, layer, layer.Revision, problem, status) })

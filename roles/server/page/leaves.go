@@ -22,7 +22,7 @@ type leaf struct {
 	Target   string // as JSON, or "unset"
 	Layer    string // the layer that set it
 	Reported string // as JSON; "" if it is not reported
-	Mark     string // how they compare: one of the marks
+	Mark     string // the result of the comparison: one of the marks
 }
 
 // The marks of leaves.
@@ -33,7 +33,7 @@ const (
 	notManaged  = "not managed" // the target has no such value
 )
 
-// Differs returns whether the device reports another value than its target has.
+// Differs reports whether the device reports another value than its target has.
 func (l leaf) Differs() bool { return l.Mark == differs }
 
 // leaves compares a device's target with the configuration that it reports. The result is sorted by path.
@@ -79,7 +79,7 @@ func leaves(target fleet.Target, config fleet.Config) ([]leaf, error) {
 	return list, nil
 }
 
-// mark compares a wanted value with a reported one. To want nil is to unset the value.
+// mark compares a wanted value with a reported one. A wanted nil unsets the value.
 func mark(managed, reported bool, want, have any) string {
 	switch {
 	case !managed:
@@ -94,35 +94,35 @@ func mark(managed, reported bool, want, have any) string {
 	return matches
 }
 
-// A configuration is the leaves of a device in the sections of its page.
+// A configuration has the leaves of a device in the sections of its page.
 type configuration struct {
 	Managed   section // differing ones first
-	Differing int     // number of differing ones
+	Differing int     // number of differing leaves
 	Unmanaged section
 	Counters  section // values that the device counts or observes
 }
 
-// The limits of what a page shows of a device, which may report anything.
+// The limits of a device's page. A device may report anything.
 const (
 	mostLeaves    = 200     // in a section
 	longestCell   = 300     // characters
 	mostPathBytes = 8 << 20 // of all paths together
 )
 
-// errTooMuch is the error of leaves if a configuration's paths are longer than mostPathBytes.
+// errTooMuch means that a configuration's paths are longer than mostPathBytes.
 var errTooMuch = errors.New("it reports more than this page can show")
 
 // A section is some leaves of a device.
 type section struct {
 	Rows []leaf // at most mostLeaves
 	All  int
-	JSON string // address of all that the device reports
+	JSON string // address of the device's whole report
 }
 
 // More returns the number of leaves that are not shown.
 func (s section) More() int { return s.All - len(s.Rows) }
 
-// limit makes the section of leaves that a page can show.
+// limit returns a section with as many leaves as a page can show.
 func limit(list []leaf, json string) section {
 	s := section{Rows: list[:min(len(list), mostLeaves)], All: len(list), JSON: json}
 	for i := range s.Rows {
@@ -145,7 +145,7 @@ func clip(text string) string {
 	return string(runes[:longestCell]) + "…"
 }
 
-// arrange distributes leaves to the sections. JSON is the address of all that the device reports.
+// arrange distributes leaves to the sections. json is the address of the device's whole report.
 func arrange(list []leaf, json string) configuration {
 	var c configuration
 	var managed, unmanaged, counters []leaf
@@ -170,7 +170,7 @@ func arrange(list []leaf, json string) configuration {
 	return c
 }
 
-// isCounter returns whether a path is a counter or an observation: it is in a view named observe-… or below "stats".
+// isCounter reports whether a path is a counter or an observation: it is in a view named observe-… or below "stats".
 func isCounter(path string) bool {
 	view, request, _ := strings.Cut(path, ".")
 	return strings.HasPrefix(view, "observe-") || slices.Contains(strings.Split(request, "."), "stats")
@@ -188,7 +188,8 @@ func flatten(path string, value any, into map[string]any) {
 	}
 }
 
-// pathBytes returns the length of the paths that flatten would make of a value, whose own path has a length.
+// pathBytes returns the length of all paths that flatten would make of a value. path is the length of the value's own
+// path.
 func pathBytes(path int, value any) int {
 	object, ok := value.(map[string]any)
 	if !ok {

@@ -12,7 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// places maps words that people try as an address to the place that they probably mean.
+// places maps words that people try as an address to the address that they probably mean.
 var places = map[string]string{
 	"devices": list, "device": list, "fleet": "", "page": "", "index.html": "", "home": "", "ui": "", "dashboard": "",
 	"layers": "page/layers/", "layer": "page/layers/", "secrets": "page/secrets/",
@@ -23,7 +23,7 @@ var places = map[string]string{
 
 var anyUUID = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`)
 
-// Trouble answers a browser with a page in the place of a problem.
+// Trouble answers a browser with a page instead of a problem.
 func (p *Page) Trouble(c echo.Context, problem serverapi.Problem) error {
 	if problem.Status == http.StatusNotFound && c.Path() == "" {
 		return p.missing(c)
@@ -31,7 +31,7 @@ func (p *Page) Trouble(c echo.Context, problem serverapi.Problem) error {
 	return p.problemWith(c, problem.Status, rootOf(c), capital(problem.Detail), "", "")
 }
 
-// missing answers at an unknown address with a page that suggests the address that the reader probably meant.
+// missing answers at an unknown address with a page that suggests the probable address.
 func (p *Page) missing(c echo.Context) error {
 	path, root := c.Request().URL.Path, rootOf(c)
 	detail := fmt.Sprintf("There is nothing at %s.", path)
@@ -44,7 +44,7 @@ func (p *Page) missing(c echo.Context) error {
 	return p.problemWith(c, http.StatusNotFound, root, detail, root+place, shown.String())
 }
 
-// meant returns the place that a reader of a path probably meant, relative to the server's root.
+// meant returns the address that a reader of a path probably means, relative to the server's root.
 func meant(path string) (place string, found bool) {
 	if id := anyUUID.FindString(path); id != "" {
 		return "page/devices/" + strings.ToLower(id) + "/", true

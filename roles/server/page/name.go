@@ -29,7 +29,7 @@ func (p *Page) askName(c echo.Context, device fleet.View) error {
 	return render(c, http.StatusOK, "name", p.nameForm(c, device))
 }
 
-// setName gives a device a name, or takes it away. The form says what follows from it.
+// setName gives a device a name, or removes its name. The form explains the effects.
 func (p *Page) setName(c echo.Context, device fleet.View) error {
 	sent, err := formOf(c)
 	if err != nil {

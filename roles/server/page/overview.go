@@ -15,7 +15,7 @@ import (
 // mostCauses is the number of causes that the overview shows.
 const mostCauses = 8
 
-// A need is something that a person has to look at.
+// A need is something that a person should look at.
 type need struct {
 	State, Text string
 	Devices     int
@@ -23,7 +23,7 @@ type need struct {
 	Advice      string
 }
 
-// needs are what the overview asks a person to look at, the most urgent first. Refused and failed ones are shown by cause.
+// needs are the needs on the overview, the most urgent first. Refused and failed devices are shown by cause.
 var needs = []struct{ state, advice string }{
 	{fleet.StateDrifted.String(), "They run their target, and show other values: something on them has changed what the target set."},
 	{silent, "They have not polled for three intervals: they are off, or cannot reach the server."},
@@ -39,7 +39,7 @@ type cause struct {
 	URL     string
 }
 
-// A progress is how far the last change has got.
+// A progress says how many devices run the last change.
 type progress struct {
 	Revision     int64
 	Layer        string
@@ -48,7 +48,7 @@ type progress struct {
 	Running, All int
 }
 
-// Done returns whether all devices run it.
+// Done reports whether all devices run the change.
 func (p progress) Done() bool { return p.Running == p.All }
 
 // An overviewPage has the fields of the overview's template.
@@ -60,13 +60,13 @@ type overviewPage struct {
 	Causes   []cause
 	More     int // further causes
 	Needs    []need
-	Progress *progress  // nil if there is no target yet
+	Progress *progress  // nil if there is no target
 	Release  *releasing // nil if no release is active
-	Offers   []offer    // what the caller may say to it
+	Offers   []offer    // words that the caller may say to the release
 	Trend    trend
 }
 
-// Fine returns whether nothing needs a person.
+// Fine reports whether nothing needs a person.
 func (o overviewPage) Fine() bool {
 	return len(o.Causes) == 0 && len(o.Needs) == 0 && (o.Release == nil || !o.Release.NeedsWord)
 }
@@ -137,7 +137,7 @@ func (p *Page) overview(c echo.Context) error {
 	return render(c, http.StatusOK, "overview", data)
 }
 
-// progress returns how far the last change of a layer or a secret has got.
+// progress returns the progress of the last change of a layer or a secret.
 func (p *Page) progress(c echo.Context, roll *roster.Roll) (*progress, error) {
 	ctx := c.Request().Context()
 	revision, err := p.fleet.LastChange(ctx)
@@ -151,13 +151,13 @@ func (p *Page) progress(c echo.Context, roll *roster.Roll) (*progress, error) {
 	last := entries[0]
 	far := &progress{Revision: revision, Layer: string(last.Layer), By: last.By, At: last.At}
 	if active := p.fleet.Active(); active != nil && revision > active.ID {
-		revision-- // under this number devices get it that wait for the release
+		revision-- // devices that wait for the release get the change with this number
 	}
 	far.Running, far.All = roll.Running(revision)
 	return far, nil
 }
 
-// trimDot makes a URL that is relative to the list one that may stand behind its address.
+// trimDot changes a URL relative to the list so that it can follow the list's address.
 func trimDot(address string) string {
 	if address == "." {
 		return ""
@@ -165,10 +165,11 @@ func trimDot(address string) string {
 	return address
 }
 
-// home shows the overview. Parameters are those of the list, which was here before there was an overview.
+// home shows the overview. It also handles the parameters of the list, which had this address before there was an
+// overview.
 func (p *Page) home(c echo.Context) error {
 	if c.Request().Method == http.MethodHead {
-		return c.NoContent(http.StatusOK) // a script asks only whether it may
+		return c.NoContent(http.StatusOK) // a script only checks its right
 	}
 	if _, wrong := params.Parse(c.Request().URL.RawQuery, []string{"trend"}); wrong != nil {
 		return c.Redirect(http.StatusMovedPermanently, list+"?"+c.Request().URL.RawQuery)

@@ -1,11 +1,10 @@
-// Package page renders the fleet page: an overview, the list of devices, one device with its target beside what it reports,
-// layers, secrets and the history, and forms that change them.
+// Package page renders the fleet page: an overview, the list of devices, one device with its target beside its report,
+// layers, secrets and the history, and the forms that change them. Its main type is Page; Routes lists its addresses.
 //
-// Page is the main type; Routes lists its addresses. Pages are HTML from templates. They can be read and used without scripts;
-// a script refreshes an open page after changes. GET shows and asks, and only POST changes; after a change the browser is sent
-// to another page. The binary contains all files of the page: a browser loads nothing from other hosts. Package fleet decides
-// what a state means and what a change does, package roster filters and sorts the list, package access checks who may read
-// and change.
+// Pages are HTML from templates. They work without scripts; a script refreshes an open page after changes. GET shows
+// and asks, and only POST changes; after a change the browser is redirected to another page. The binary contains all
+// files of the page: a browser loads nothing from other hosts. Package fleet decides the states and makes the changes,
+// package roster filters and sorts the list, and package access checks who may read and change.
 package page
 
 import (
@@ -35,19 +34,19 @@ import (
 //go:embed templates static
 var files embed.FS
 
-// Options changes how a Page works. The zero value is ready for use.
+// Options are options of New. The zero value is ready for use.
 type Options struct {
 	Now func() time.Time // nil means time.Now
 }
 
-// A Page shows a fleet, and changes it for those who may.
+// A Page shows a fleet, and changes it for callers with the right.
 //
 // It has many methods because each address is one.
 type Page struct {
 	fleet  *fleet.Fleet
 	roster *roster.Roster
 	now    func() time.Time
-	schema func() *schemaForm // nil result: there is no confdb-schema
+	schema func() *schemaForm // returns nil without a confdb-schema
 }
 
 // New returns the page of a fleet.
@@ -59,14 +58,14 @@ func New(rules *fleet.Fleet, options Options) *Page {
 	schema := sync.OnceValue(func() *schemaForm {
 		made, err := newSchemaForm(rules.Schema())
 		if err != nil {
-			return nil // cannot happen: the fleet has made it
+			return nil // the fleet has made the schema
 		}
 		return made
 	})
 	return &Page{fleet: rules, roster: roster.New(rules), now: options.Now, schema: schema}
 }
 
-// Routes returns the addresses of the page. Anyone may load its scripts and styles: they show nothing of the fleet.
+// Routes returns the routes of the page. Anyone may load its scripts and styles: they show nothing of the fleet.
 func (p *Page) Routes() []api.Route {
 	routes := []api.Route{
 		{Method: http.MethodGet, Path: "/", Right: access.Read, Handle: p.home},
@@ -90,9 +89,9 @@ type common struct {
 	Title string
 	Here  string // the current entry of the navigation
 	Root  string // relative URL of the server's root, so that a proxy may serve it under any path
-	Again int64  // milliseconds after which the script loads the page again without an event: silence follows from the time
+	Again int64  // milliseconds after which the script loads the page again even without an event, because silence depends on the time
 	Who   string // the caller; "" if anybody may do everything
-	Done  string // what an act has done that led to this page; "" for none
+	Done  string // the message of the act that has led to this page; "" for none
 }
 
 func (p *Page) common(c echo.Context, title, here string) common {
@@ -118,7 +117,7 @@ var functions = template.FuncMap{
 	"short":     func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
 }
 
-// render answers with a page. It renders the whole page first, so that a failure is still answered with an error.
+// render answers with a page. It renders the whole page first, so that a failure can still be answered with an error.
 func render(c echo.Context, status int, name string, data any) error {
 	var body bytes.Buffer
 	if err := templates()[name].ExecuteTemplate(&body, "base", data); err != nil {
@@ -137,7 +136,7 @@ func (p *Page) problem(c echo.Context, root, detail string) error {
 	return p.problemWith(c, http.StatusNotFound, root, detail, "", "")
 }
 
-// problemWith is problem with a status and with the address that the reader probably meant; "" for none.
+// problemWith is problem with a status, and with the address that the reader probably means; "" for none.
 func (p *Page) problemWith(c echo.Context, status int, root, detail, meantURL, meant string) error {
 	title, known := map[int]string{http.StatusNotFound: "Not found", http.StatusUnprocessableEntity: "Not understood",
 		http.StatusBadRequest: "Not understood", http.StatusUnauthorized: "A token is needed", http.StatusForbidden: "Not allowed",
@@ -150,11 +149,11 @@ func (p *Page) problemWith(c echo.Context, status int, root, detail, meantURL, m
 	return render(c, status, "problem", struct {
 		common
 		Detail, MeantURL, Meant string
-		Still                   bool // it is not loaded again
+		Still                   bool // the page is not loaded again
 	}{head, detail, meantURL, meant, c.Request().Method == http.MethodPost || status != http.StatusNotFound && status != http.StatusUnprocessableEntity})
 }
 
-// onlyWith refuses requests that have other parameters than the named ones, separated by spaces.
+// onlyWith refuses requests with other parameters than the named ones. names are separated by spaces.
 func (p *Page) onlyWith(names string, handle echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		_, wrong := params.Parse(c.Request().URL.RawQuery, strings.Fields(names))
@@ -167,7 +166,7 @@ func (p *Page) onlyWith(names string, handle echo.HandlerFunc) echo.HandlerFunc 
 	}
 }
 
-// sentence puts the problems of a query into one line.
+// sentence joins the problems of a query in one line.
 func sentence(wrong []serverapi.FieldProblem) string {
 	var texts []string
 	for _, one := range wrong {
@@ -189,7 +188,7 @@ var version = func() string {
 		return err
 	})
 	if err != nil {
-		panic(err) // the binary's own files
+		panic(err) // the files are in the binary
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:6])
 }()
@@ -212,7 +211,7 @@ func static(c echo.Context) error {
 	return c.Blob(http.StatusOK, kind, content)
 }
 
-// stateText returns a state as the page writes it.
+// stateText returns a state in the page's words.
 func stateText(state string) string {
 	switch state {
 	case "":

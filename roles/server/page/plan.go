@@ -13,10 +13,10 @@ import (
 // mostGroups is the number of groups of devices that a plan shows.
 const mostGroups = 20
 
-// A plan is what a change would do, with the devices together for which it does the same.
+// A plan is what a change would do, in groups of devices with the same effects.
 type plan struct {
 	Devices  int // whose targets change
-	Refusing int // of Devices, those that would refuse it
+	Refusing int // how many of Devices would refuse the target
 	Groups   []planGroup
 	More     int // further groups
 	Stages   []plannedStage
@@ -25,12 +25,12 @@ type plan struct {
 // A planGroup is some devices whose targets change in the same way.
 type planGroup struct {
 	Devices int
-	First   string // one of them: its name, or its ID
+	First   string // one of the devices: its name or ID
 	Lines   []line
 	Refusal string // why they would refuse it; "" if they would not
 }
 
-// plan returns what a change would do, in stages if they are not nil.
+// plan returns what a change would do; in stages if stages is not nil.
 func (p *Page) plan(ctx context.Context, change fleet.Change, stages *release.Plan) (*plan, error) {
 	planned, err := p.fleet.Plan(ctx, fleet.Batch{Changes: []fleet.Change{change}}, stages, 1)
 	if err != nil {
@@ -46,7 +46,7 @@ func (p *Page) plan(ctx context.Context, change fleet.Change, stages *release.Pl
 	return made, nil
 }
 
-// only returns the reason why a batch of one change is not possible.
+// only returns the fault of a batch with one change.
 func only(err error) error {
 	var faults *fleet.BatchError
 	if errors.As(err, &faults) && len(faults.Faults) == 1 {
@@ -57,7 +57,7 @@ func only(err error) error {
 
 func planOf(planned fleet.Plan) *plan {
 	made := &plan{Devices: planned.Devices, Refusing: planned.Refusing}
-	at := map[string]int{} // by what is shown: groups that differ in what their devices report are one here
+	at := map[string]int{} // by what is shown: groups that differ only in the reports of their devices are joined
 	for _, group := range planned.Groups {
 		one := planGroup{Devices: group.Devices, Lines: differences(group.Changes)}
 		if len(group.Members) > 0 {
@@ -84,7 +84,7 @@ func planOf(planned fleet.Plan) *plan {
 	return made
 }
 
-// differences writes differences as the history does.
+// differences converts differences to lines of the history.
 func differences(list []fleet.Difference) (lines []line) {
 	for _, one := range list {
 		path := clip(one.Path)

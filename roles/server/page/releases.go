@@ -21,10 +21,10 @@ import (
 
 const (
 	perReleases = 50  // releases on one page
-	mostMoves   = 100 // of a release, on its page
+	mostMoves   = 100 // moves on the page of a release
 )
 
-// A word is what a person says to a release after a confirmation.
+// A word is what a person can say to a release after a confirmation.
 type word struct {
 	event         release.Event
 	right         access.Right
@@ -82,7 +82,7 @@ func devices(number int) string {
 	return fmt.Sprint(number, " devices")
 }
 
-// admitted returns the number of devices that have or may have the change.
+// admitted returns the number of devices that have the change or may get it.
 func admitted(view fleet.ReleaseView) int {
 	total := view.Outcome.Total()
 	return total.All() + total.Absent
@@ -95,7 +95,7 @@ func names(view fleet.ReleaseView) (list []string) {
 	return list
 }
 
-// releaseRoutes returns the addresses of releases.
+// releaseRoutes returns the routes of releases.
 func (p *Page) releaseRoutes() []api.Route {
 	list := []api.Route{
 		{Method: http.MethodGet, Path: "/page/releases/", Right: access.Read, Handle: p.onlyWith("before", p.releases)},
@@ -111,7 +111,8 @@ func (p *Page) releaseRoutes() []api.Route {
 	return list
 }
 
-// ofRelease returns the handler of a page about a release. It answers with a page of its own if there is no such release.
+// ofRelease returns the handler of a page about a release. If there is no such release, it answers with a page that
+// says so.
 func (p *Page) ofRelease(handle func(echo.Context, fleet.ReleaseView) error) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id, err := strconv.ParseInt(c.Param("id"), 10, 64)
@@ -152,13 +153,13 @@ func (p *Page) releases(c echo.Context) error {
 	return render(c, http.StatusOK, "releases", data)
 }
 
-// A move is what has happened to a release.
+// A move is a step of a release.
 type move struct {
 	At       time.Time
 	Text, By string
 }
 
-// A failing is some devices that a release has not made well, with the reason that they gave; or some that hold it back.
+// A failing is some devices that have failed in a release, with their reason, or devices that delay it.
 type failing struct {
 	Outcome, Path, Reason string
 	Devices               int
@@ -166,7 +167,7 @@ type failing struct {
 	More                  int
 }
 
-// named is a device with its name, or else its ID.
+// A named is a device with its name, or else its ID.
 type named struct{ URL, Name string }
 
 func (p *Page) showRelease(c echo.Context, view fleet.ReleaseView) error {
@@ -215,7 +216,7 @@ func withNames(causes []fleet.Cause, known map[uuid.UUID]string) (list []failing
 	return list
 }
 
-// releaseOffers returns what the caller may say to a release, and what would move it.
+// releaseOffers returns the words that the caller may say to a release and that would move it.
 func (p *Page) releaseOffers(c echo.Context, view fleet.ReleaseView, below string) (list []offer) {
 	for _, one := range words {
 		if view.Active() && one.refused(p, c, view) == nil && view.Takes(one.event) {
@@ -225,7 +226,7 @@ func (p *Page) releaseOffers(c echo.Context, view fleet.ReleaseView, below strin
 	return list
 }
 
-// refused returns why the caller may not say the word.
+// refused returns an error if the caller may not say the word.
 func (w word) refused(p *Page, c echo.Context, view fleet.ReleaseView) error {
 	if !may(c, w.right) {
 		return fleet.ErrScope
@@ -253,7 +254,7 @@ func (w word) confirmation(p *Page, c echo.Context, view fleet.ReleaseView) conf
 	return data
 }
 
-// signs tells whether operators sign what devices apply.
+// signs reports whether the fleet has statements of operators.
 func (p *Page) signs() bool {
 	_, _, err := p.fleet.Book()
 	return err == nil

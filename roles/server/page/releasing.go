@@ -15,35 +15,35 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// releasing is a release, as the API shows it.
+// A releasing is a release in the API's form.
 type releasing struct {
 	serverapi.Release
 	Began time.Time
 	Bars  []bar
 }
 
-// A bar is how the devices of a stage are.
+// A bar has the states of a stage's devices.
 type bar struct {
 	serverapi.ReleaseCounts
 	Number   int
-	Here     bool   // it is the stage that has begun last, and the release is active
-	Terms    string // what has to be before the next stage, and before this one
+	Here     bool   // it is the last stage that has begun, and the release is active
+	Terms    string // the conditions of this stage and of the next one
 	Segments []segment
 }
 
-// A segment is devices of a stage that are alike, as a part of a bar that is 1000 wide.
+// A segment is a part of a bar for devices in the same state. A bar is 1000 wide.
 type segment struct {
 	State    string
 	From, To int
 }
 
-// Wide returns its width.
+// Wide returns the segment's width.
 func (s segment) Wide() int { return s.To - s.From }
 
 // Changes lists the layers of the release.
 func (r releasing) Changes() string { return strings.Join(r.Layers, ", ") }
 
-// Stops says when the release stops by itself, and what happens then.
+// Stops says when the release stops by itself, and what then happens.
 func (r releasing) Stops() string {
 	then := "no further stage begins; devices of the stages that have begun keep the change, or get it with their next poll"
 	if r.Plan.OnStop == string(release.Undo) {
@@ -53,7 +53,7 @@ func (r releasing) Stops() string {
 		r.Plan.StopWhen.Silent, r.Plan.StopWhen.Within, then)
 }
 
-// termsOf says what a stage waits for at its beginning and at its end; "" for nothing.
+// termsOf returns the conditions at the beginning and at the end of a stage; "" for none.
 func termsOf(plan release.Plan, number int) string {
 	var terms []string
 	if slices.Contains(plan.Approve, number) {
@@ -86,7 +86,8 @@ func releasingOf(view fleet.ReleaseView) *releasing {
 	return shown
 }
 
-// releasing returns the active release with the counts of now, and what the caller may say to it; nil if there is none.
+// releasing returns the active release with its present counts, and the words that the caller may say to it; nil if
+// there is none.
 func (p *Page) releasing(c echo.Context) (*releasing, []offer, error) {
 	active := p.fleet.Active()
 	if active == nil {

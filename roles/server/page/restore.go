@@ -12,7 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// restoring returns the confirmation of a restore. Missing is true if there is no such revision.
+// restoring returns the confirmation of a restore. missing reports that there is no such revision.
 func (p *Page) restoring(c echo.Context) (data confirmation, revision int64, missing bool, err error) {
 	revision, err = strconv.ParseInt(c.Param("revision"), 10, 64)
 	if err != nil || revision < 1 {
@@ -82,7 +82,8 @@ func (p *Page) restore(c echo.Context) error {
 	})
 }
 
-// ofRevision passes the confirmation of a restore on. It answers with a page of its own if there is no such revision.
+// ofRevision calls handle with the confirmation of a restore. If there is no such revision, it answers with a page that
+// says so.
 func (p *Page) ofRevision(c echo.Context, handle func(data confirmation, revision int64) error) error {
 	data, revision, missing, err := p.restoring(c)
 	switch {

@@ -7,17 +7,17 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// The rights that the acts of the page need: those of the API's routes for the same.
+// The rights for the acts of the page. They are the rights of the same routes of the API.
 const (
 	mayAdmit  = access.ApproveInScope // approve, revoke
-	mayWrite  = access.WriteInScope   // labels, layers, and the like
-	mayGo     = access.Approve        // go of a release
-	mayForAll = access.Write          // what concerns all devices
+	mayWrite  = access.WriteInScope   // labels, layers and similar
+	mayGo     = access.Approve        // go for a release
+	mayForAll = access.Write          // changes that concern all devices
 	mayName   = access.Write          // names of devices, which are those of the whole fleet
 	mayRule   = access.Administer     // named secrets
 )
 
-// may returns whether the caller has a right. The gate decides: what a page offers follows it.
+// may reports whether the caller has a right. The page offers only what the gate will permit.
 func may(c echo.Context, right access.Right) bool {
 	return access.From(c.Request().Context()).May(right)
 }
@@ -25,12 +25,12 @@ func may(c echo.Context, right access.Right) bool {
 // within returns the caller's scope.
 func within(c echo.Context) fleet.Scope { return fleet.Scope(access.From(c.Request().Context()).Scope) }
 
-// mayFor returns whether the caller has a right for a device with these labels.
+// mayFor reports whether the caller has a right for a device with these labels.
 func mayFor(c echo.Context, right access.Right, labels fleet.Labels) bool {
 	return may(c, right) && within(c).Device(labels) == nil
 }
 
-// mayChange returns whether the caller may change a layer, as far as the layer itself says.
+// mayChange reports whether the caller may change a layer, as far as the layer itself decides.
 func mayChange(c echo.Context, layer fleet.Layer) bool {
 	return may(c, rightFor(layer.Name)) && (!layer.Name.IsLabels() || layer.Revision == 0 || within(c).Selector(layer.Selector) == nil)
 }

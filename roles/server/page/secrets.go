@@ -22,12 +22,12 @@ func (p *Page) secretRoutes() []api.Route {
 	}
 }
 
-// A secretsPage lists the named secrets, and has a form that sets one. A value goes in only: no page ever has one, not even the
-// form that it was typed into.
+// A secretsPage lists the named secrets, and has a form that sets one. No page shows a value, not even the form in
+// which it was typed.
 type secretsPage struct {
 	common
 	Secrets []fleet.ShownSecret
-	Name    string // as it was typed
+	Name    string // as typed
 	Problem string
 	May     bool
 }
@@ -67,7 +67,7 @@ func (p *Page) setSecret(c echo.Context) error {
 	return seeOther(c, "?done=secret")
 }
 
-// changeSecret makes a change, again if a layer that refers to the secret has changed in between.
+// changeSecret makes a change, and repeats it if a layer that refers to the secret has changed meanwhile.
 func (p *Page) changeSecret(c echo.Context, change fleet.SecretChange) error {
 	for {
 		_, _, err := p.fleet.SetSecret(c.Request().Context(), change)

@@ -13,10 +13,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// inStages is the value of the field "release" of a change that is released in stages.
+// inStages is the value of the field "release" for a change in stages.
 const inStages = "stages"
 
-// firstStages are in a form as long as nothing was ever released.
+// firstStages are the stages in a form before the first release.
 const firstStages = `stages:
 - devices: 1
 - percent: 10
@@ -38,7 +38,7 @@ func (p *Page) lastStages(c echo.Context, data *layerForm) error {
 	return err
 }
 
-// stagesOf returns the stages that a form asks for; nil if it asks for none. The error is for whoever typed them.
+// stagesOf returns the stages of a form; nil for none. Its error is for the user who typed them.
 func (p *Page) stagesOf(data layerForm) (*release.Plan, error) {
 	if !data.Staged {
 		return nil, nil
@@ -58,7 +58,7 @@ func (p *Page) stagesOf(data layerForm) (*release.Plan, error) {
 	return &plan, err
 }
 
-// set makes a change, in stages if they are not nil. It returns the release that has begun; 0 for none.
+// set makes a change; in stages if stages is not nil. It returns the ID of the release; 0 for none.
 func (p *Page) set(c echo.Context, change fleet.Change, stages *release.Plan) (int64, error) {
 	ctx := c.Request().Context()
 	if stages == nil {

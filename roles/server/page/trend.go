@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// A trend shows a day or a week, or what there is of it, and an hour at the least.
+	// A trend shows a day or a week, or the part of it that has samples, and at least an hour.
 	trendDay  = 24 * time.Hour
 	trendWeek = fleet.SamplesKept
 	leastSpan = time.Hour
-	// gap is the time between two samples from which on nothing is drawn between them: no server ran. Samples that are older than
-	// a day are sparser.
+	// gap is the time between two samples from which nothing is drawn between them, because no server ran. Samples that
+	// are older than a day are sparser.
 	gap    = 5 * time.Minute
 	oldGap = time.Hour
 )
 
-// stacked has the states of the trend from the bottom to the top. The trouble is at the top, where an edge moves when it grows.
+// stacked has the states of the trend from the bottom to the top. Trouble is at the top, where its growth is visible.
 var stacked = []fleet.State{fleet.StateInSync, fleet.StateNew, fleet.StateBehind, fleet.StatePending, fleet.StateRevoked,
 	fleet.StateDrifted, fleet.StateRefused, fleet.StateFailed}
 
-// A trend is the number of devices in each state over time, as areas one on the other. The areas are in a box of 1000 by 1000.
+// A trend is the number of devices in each state over time, as stacked areas in a box of 1000 by 1000.
 type trend struct {
 	Areas    []area
 	Most     int // devices at the top
@@ -38,13 +38,13 @@ type trend struct {
 type area struct {
 	State string
 	Path  template.HTMLAttr // d="…"
-	First int               // devices at the begin
+	First int               // devices at the beginning
 	Last  int               // devices now
 }
 
 const box = 1000
 
-// trendOf draws samples, and the present counts as the last point.
+// trendOf draws samples. The present counts are the last point.
 func trendOf(samples []fleet.Sample, now roster.List, at time.Time) trend {
 	for len(samples) > 0 && !samples[len(samples)-1].At.Before(at) {
 		samples = samples[:len(samples)-1]
@@ -64,7 +64,7 @@ func trendOf(samples []fleet.Sample, now roster.List, at time.Time) trend {
 	if drawn.Most == 0 || len(samples) < 2 {
 		return drawn
 	}
-	below := make([]int, len(samples)) // devices of the states that are drawn already
+	below := make([]int, len(samples)) // devices of the states that are already drawn
 	for _, state := range stacked {
 		any := false
 		top := make([]int, len(samples))
@@ -81,7 +81,7 @@ func trendOf(samples []fleet.Sample, now roster.List, at time.Time) trend {
 	return drawn
 }
 
-// path returns the outline of an area, in pieces where samples are missing.
+// path returns the outline of an area. It has several pieces if samples are missing.
 func (t trend) path(samples []fleet.Sample, below, top []int) template.HTMLAttr {
 	x := func(i int) int64 { return int64(box * samples[i].At.Sub(t.From) / t.To.Sub(t.From)) }
 	y := func(devices int) int { return box - box*devices/t.Most }

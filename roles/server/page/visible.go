@@ -6,11 +6,11 @@ import (
 	"aspects-poc/internal/plain"
 )
 
-// visible escapes in the text of a rendered page what a reader would not see, such as characters that change the direction of text: they
-// make one name look like another. Attributes and text areas stay as they are, because forms send them back. The templates have
-// escaped each < and > in them.
+// visible escapes invisible characters in the text of a rendered page, such as those that change the direction of text,
+// because they make one name look like another. It does not change attributes and text areas, because forms send them
+// back. The templates have escaped each < and > in them.
 func visible(page string) string {
-	if plain.Text(page) == page { // nearly always
+	if plain.Text(page) == page { // almost always
 		return page
 	}
 	var out strings.Builder
