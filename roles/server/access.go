@@ -20,7 +20,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Access configures who may call a server, and its TLS.
+// Access has the settings about callers and TLS.
 type Access struct {
 	Operators     string           // operatorsToken or operatorsLoopback, as given: Config.FirstToken follows from it
 	Enrolment     access.Enrolment // "" means access.Open
@@ -109,8 +109,8 @@ func holder(device fleet.Device, err error) (access.Holder, error) {
 	return access.Holder{ID: device.ID, KeyID: device.KeyID, PublicKey: device.PublicKeyRSA, Status: device.Status.String()}, err
 }
 
-// newGate returns the gate of a fleet. Until the fleet is closed, a goroutine makes the gate forget devices that change; it
-// closes followed at its end.
+// newGate returns the gate of a fleet. Until the fleet is closed, a goroutine removes changed devices from the gate's
+// memory; it closes followed at its end.
 func newGate(
 	ctx context.Context, rules *fleet.Fleet, tokens access.Store, config Access, told *clock.Clock,
 ) (gate *access.Gate, followed <-chan struct{}, err error) {
@@ -123,7 +123,7 @@ func newGate(
 	if err != nil {
 		return nil, nil, err
 	}
-	changes, err := rules.Events(context.WithoutCancel(ctx)) // requests that finish after ctx are checked, too
+	changes, err := rules.Events(context.WithoutCancel(ctx)) // also for requests that finish after ctx
 	if err != nil {
 		return nil, nil, err
 	}
@@ -142,8 +142,8 @@ func newGate(
 	return gate, ended, nil
 }
 
-// checkExposed returns an error if other machines can reach the server and there is no operator's token: everybody would be
-// an operator.
+// checkExposed returns an error if other machines can reach the server and there is no operator's token, because the
+// server could not distinguish operators from other callers.
 func checkExposed(ctx context.Context, listener net.Listener, tokens access.Store, config Config) error {
 	address, ok := listener.Addr().(*net.TCPAddr)
 	if ok && address.IP.IsLoopback() {
@@ -165,8 +165,8 @@ func checkExposed(ctx context.Context, listener net.Listener, tokens access.Stor
 	return nil
 }
 
-// storeHint returns the flag that names the store, for the command that makes a token. It does not repeat the address of a
-// database, which may have a password.
+// storeHint returns the flag that names the store, for the command that makes a token. It does not show the address of
+// a database, which may have a password.
 func storeHint(config Config) string {
 	if config.Database != "" {
 		return " (with this server's --database or $" + databaseVariable + ")"
@@ -210,7 +210,7 @@ func openEndpoint(ctx context.Context, tokens access.Store, config Config) (*end
 	return opened, nil
 }
 
-// url returns an address for a browser on this machine.
+// url returns the server's address for a browser on this machine.
 func (e *endpoint) url() string {
 	scheme := "http://"
 	if e.cert != nil {

@@ -16,9 +16,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Audit configures the audit log.
+// Audit has the settings of the audit log.
 type Audit struct {
-	File string        // to which it is copied; "" for none
+	File string        // the file for a copy of the log; "" for none
 	Keep time.Duration // the age at which records are removed; zero means audit.DefaultKeep
 	Most int64         // the most records; zero means audit.DefaultMost
 }
@@ -47,7 +47,7 @@ func (a Audit) check() error {
 	return nil
 }
 
-// copyLog copies the audit log to its file until the returned function is called.
+// copyLog copies the audit log to its file until stop is called.
 func copyLog(ctx context.Context, store audit.Store, config Config) (stop func(), err error) {
 	file, err := audit.OpenFile(ctx, config.Audit.File, store, config.Log)
 	if err != nil {
@@ -63,7 +63,7 @@ func copyLog(ctx context.Context, store audit.Store, config Config) (stop func()
 		end()
 		<-ended
 		if err := file.Close(); err != nil {
-			config.Log.Error("the end of the audit log's file", "error", err)
+			config.Log.Error("cannot write the end of the audit log to its file", "error", err)
 		}
 	}, nil
 }
@@ -78,23 +78,23 @@ func closeLog(log *audit.Log) error {
 	return nil
 }
 
-// byServer returns a context in which the server makes a token by itself.
+// byServer returns a context for a token that the server makes itself.
 func byServer(ctx context.Context, now time.Time) context.Context {
 	return audit.With(ctx, audit.Begin(audit.Record{At: now, Kind: audit.Server, Name: "first start", Verb: "create",
 		Thing: "tokens/" + firstTokenName, Details: "role admin"}))
 }
 
-// byCommand returns a context in which a command changes something.
+// byCommand returns a context for a change by a command.
 func byCommand(ctx context.Context, env *roles.Env, verb, thing, details string) context.Context {
 	return audit.With(ctx, audit.Begin(commandRecord(env, verb, thing, details)))
 }
 
-// commandRecord is the record of what a command does now.
+// commandRecord returns the record of a command's act.
 func commandRecord(env *roles.Env, verb, thing, details string) audit.Record {
 	return audit.Record{At: time.Now(), Kind: audit.Command, Name: userName(env), Verb: verb, Thing: thing, Details: details}
 }
 
-// recordCommand adds the record of what a command has done in several transactions; failed is why it could not.
+// recordCommand adds the record of a command that has several transactions. failed is the command's error, or nil.
 func recordCommand(ctx context.Context, env *roles.Env, store audit.Store, verb, thing, details string, failed error) error {
 	pending := audit.Begin(commandRecord(env, verb, thing, details))
 	record, _ := pending.Enter()
@@ -114,7 +114,7 @@ func recordRestore(ctx context.Context, env *roles.Env, state, file string) (err
 	return recordCommand(ctx, env, store, "restore", "database", "from "+file, nil)
 }
 
-// userName returns the name of the user who runs the command; behind sudo also who has called that.
+// userName returns the name of the user who runs the command. Behind sudo it also has the user who called sudo.
 func userName(env *roles.Env) string {
 	name := strconv.Itoa(os.Getuid())
 	if found, err := user.Current(); err == nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// backupCommand copies the database while the server runs.
+// backupCommand returns the command that copies the database while the server runs.
 func backupCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "backup", Usage: "copy the database; the server may run meanwhile", ArgsUsage: "FILE",
@@ -41,7 +41,7 @@ func backupCommand(env *roles.Env) *cli.Command {
 	}
 }
 
-// restoreCommand restores a copy.
+// restoreCommand returns the command that restores a copy.
 func restoreCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "restore", Usage: "replace the database by a backup", ArgsUsage: "FILE",
@@ -70,17 +70,17 @@ func restoreCommand(env *roles.Env) *cli.Command {
 				if _, err := fmt.Fprintf(env.Stdout, "%s is what %s was; %s.\n", state, file, kept); err != nil {
 					return err
 				}
-				if err := tellTokens(ctx, env.Stdout, state); err != nil {
+				if err := printValidTokens(ctx, env.Stdout, state); err != nil {
 					return err
 				}
-				return tellKey(ctx, env.Stdout, Config{State: state, SecretKeyFile: c.String("secret-key-file")})
+				return printKeyHint(ctx, env.Stdout, Config{State: state, SecretKeyFile: c.String("secret-key-file")})
 			})
 		},
 	}
 }
 
-// tellTokens prints which tokens are valid after a restore.
-func tellTokens(ctx context.Context, out io.Writer, state string) (err error) {
+// printValidTokens prints which tokens are valid after a restore.
+func printValidTokens(ctx context.Context, out io.Writer, state string) (err error) {
 	store, release, err := sqlite.OpenTokens(ctx, state)
 	if err != nil {
 		return err
@@ -116,8 +116,8 @@ func tellTokens(ctx context.Context, out io.Writer, state string) (err error) {
 	return err
 }
 
-// tellKey prints what to do after a restore if the key file is not the one with which the secrets are sealed.
-func tellKey(ctx context.Context, out io.Writer, config Config) (err error) {
+// printKeyHint prints what to do after a restore if the key file is not the one with which the secrets are sealed.
+func printKeyHint(ctx context.Context, out io.Writer, config Config) (err error) {
 	store, err := sqlite.Open(ctx, config.State)
 	if err != nil {
 		return err

@@ -11,10 +11,10 @@ import (
 // readClock reads the machine's clock; tests replace it.
 var readClock = clock.Read
 
-// followEvery is the time between two looks at the clock of a database.
+// followEvery is the time between two reads of a database's clock.
 const followEvery = 10 * time.Second
 
-// newClock returns the clock of a server: that of a database which several servers share, or the machine's.
+// newClock returns the clock of a server: the clock of a database that several servers share, or else the machine's.
 func newClock(ctx context.Context, store fleet.Store, config Config) (*clock.Clock, error) {
 	options := clock.Options{Log: config.Log, Read: readClock}
 	if timed, ok := store.(fleet.Timed); ok {
@@ -31,11 +31,11 @@ func newClock(ctx context.Context, store fleet.Store, config Config) (*clock.Clo
 			return nil, err
 		}
 	}
-	told := clock.New(options)
-	if keeps && config.TrustClock && told.Doubt() == nil {
-		return told, keeper.Settle(ctx, told.Now())
+	serverClock := clock.New(options)
+	if keeps && config.TrustClock && serverClock.Doubt() == nil {
+		return serverClock, keeper.Settle(ctx, serverClock.Now())
 	}
-	return told, nil
+	return serverClock, nil
 }
 
 // readRemote reads the clock of a database.
@@ -46,8 +46,9 @@ func readRemote(ctx context.Context, timed fleet.Timed) (clock.Reading, error) {
 	return clock.Reading{Wall: now, Since: (before.Since + after.Since) / 2}, err
 }
 
-// follow has the clock follow that of a database, until ctx ends. While the database is away, the clock goes on.
-func follow(ctx context.Context, told *clock.Clock, timed fleet.Timed) {
+// follow makes the server's clock follow that of a database, until ctx ends. While the database does not answer, the
+// server's clock continues by itself.
+func follow(ctx context.Context, serverClock *clock.Clock, timed fleet.Timed) {
 	ticker := time.NewTicker(followEvery)
 	defer ticker.Stop()
 	for {
@@ -57,7 +58,7 @@ func follow(ctx context.Context, told *clock.Clock, timed fleet.Timed) {
 		case <-ticker.C:
 		}
 		if remote, err := readRemote(ctx, timed); err == nil {
-			told.Set(remote)
+			serverClock.Set(remote)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func (m *machine) get(path, token string, into any) int {
 	return response.StatusCode
 }
 
-// ready tells whether the server is ready. If it is not, its clock must be the reason.
+// ready reports whether the server is ready. If it is not, its clock must be the reason.
 func (m *machine) ready() bool {
 	m.t.Helper()
 	var problem struct{ Detail string }

@@ -50,7 +50,7 @@ func openStore(ctx context.Context, config Config) (fleet.Store, access.Store, e
 	if err != nil {
 		return nil, nil, err
 	}
-	config.Log.Info("state is kept in a database", "database", postgres.Name(config.Database))
+	config.Log.Info("the state is stored in a database", "database", postgres.Name(config.Database))
 	return store, store, nil
 }
 

@@ -75,7 +75,7 @@ func TestDatabase(t *testing.T) {
 	offers(t, second.url, canary)
 	for _, running := range []running{first, second} {
 		code, stderr := running.stop()
-		if code != 0 || !strings.Contains(stderr, "state is kept in a database") || strings.Contains(stderr, password) {
+		if code != 0 || !strings.Contains(stderr, "the state is stored in a database") || strings.Contains(stderr, password) {
 			t.Errorf("exit %d: %s", code, stderr)
 		}
 	}

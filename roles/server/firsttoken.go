@@ -22,7 +22,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The ways in which the server knows operators.
+// The values of --operators.
 const (
 	operatorsToken    = "token"
 	operatorsLoopback = "loopback"
@@ -31,11 +31,11 @@ const (
 // firstTokenName is the name of the token that the server makes itself.
 const firstTokenName = "first"
 
-// makeFirstToken makes an operator's token if there has never been one, and writes it to a file that only this user can read.
-// Without a token every program on this machine would be an operator.
+// makeFirstToken makes an operator's token if the store has never had one, and writes it to a file that only this user
+// can read. Without a token every program on this machine would be an operator.
 //
-// The token is in its file before the store has it. If the server is killed in between, the store has never had a token, and
-// the next start replaces the file. Servers of one file take turns.
+// The token is in the file before it is in the store. If the server is killed in between, the next start replaces the
+// file, because the store has never had a token. A lock serialises servers with the same file.
 func makeFirstToken(ctx context.Context, tokens access.Store, file string) error {
 	if guarded, err := tokens.Guarded(ctx); err != nil || guarded {
 		return err
@@ -55,7 +55,7 @@ func makeFirstToken(ctx context.Context, tokens access.Store, file string) error
 	if guarded, err := tokens.Guarded(ctx); err != nil || guarded {
 		return err
 	}
-	left, err := durable.Leftovers(file) // of a server that was killed here
+	left, err := durable.Leftovers(file) // files of a server that was killed
 	for _, path := range left {
 		err = errors.Join(err, durable.Remove(path))
 	}
@@ -75,13 +75,13 @@ func makeFirstToken(ctx context.Context, tokens access.Store, file string) error
 		err := tokens.AddToken(ctx, access.Token{Name: name, Purpose: access.Operate, Role: access.RoleAdmin, Digest: digest,
 			Created: time.Now().UTC().Truncate(time.Second)})
 		if !errors.Is(err, access.ErrTokenExists) {
-			return err // the store may have the token even then: the file stays
+			return err // the store may have the token all the same, so the file stays
 		}
 		guarded, err := tokens.Guarded(ctx)
 		if err != nil {
 			return err
 		}
-		if guarded { // a server on another machine was faster
+		if guarded { // a server on another machine was first
 			return durable.Remove(file)
 		}
 		name = firstTokenName + "-" + strings.ToLower(rand.Text()[:6]) // an enrolment token has the other name
@@ -91,8 +91,8 @@ func makeFirstToken(ctx context.Context, tokens access.Store, file string) error
 // lockPatience is how long lockBeside waits. Another server needs some milliseconds for its token.
 const lockPatience = 10 * time.Second
 
-// lockBeside waits until no other process has the file FILE.lock locked, and locks it. AppArmor lets a strict snap lock files,
-// and no folders.
+// lockBeside locks the file FILE.lock. It waits while another process has locked it. It locks a file and no folder,
+// because AppArmor permits only that in a strict snap.
 func lockBeside(ctx context.Context, file string) (release func(), err error) {
 	lock := flock.New(file+".lock", flock.SetPermissions(0o600))
 	ctx, cancel := context.WithTimeout(ctx, lockPatience)
@@ -104,13 +104,13 @@ func lockBeside(ctx context.Context, file string) (release func(), err error) {
 		return nil, fmt.Errorf("cannot lock %s: %w", lock.Path(), err)
 	}
 	return func() {
-		_ = os.Remove(lock.Path()) // a process that waited for it finds that there is a token
-		_ = lock.Unlock()          // closing the file unlocks it in any case
+		_ = os.Remove(lock.Path()) // a process that waited for the lock finds the token
+		_ = lock.Unlock()          // closing the file would unlock it, too
 	}, nil
 }
 
-// validTokenFile returns the file with the first operator's token, if that is valid now; else "". A database that was copied
-// from the embedded one has the token that is in the file beside that.
+// validTokenFile returns the file with the first operator's token if that token is valid now; else "". A database that
+// was copied from the embedded one has the token of the file beside the embedded one.
 func validTokenFile(ctx context.Context, tokens access.Store, config Config) string {
 	if config.FirstToken == "" {
 		return ""
@@ -128,8 +128,9 @@ func validTokenFile(ctx context.Context, tokens access.Store, config Config) str
 	return ""
 }
 
-// firstTokenFile returns the file for the first operator's token: beside the embedded database, or where that would be. It is
-// "" if operators need none. The name has a digest of the address of a PostgreSQL, because a user may have servers on several.
+// firstTokenFile returns the path for the first operator's token: beside the embedded database, or where that would be.
+// It is "" if operators need no token. For a PostgreSQL the name has a digest of its address, because a user may have
+// several.
 func firstTokenFile(c *cli.Context, s *roles.Settings) string {
 	if c.String("operators") != operatorsToken {
 		return ""

@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// migrateCommand copies the embedded store into a database.
+// migrateCommand returns the command that copies the embedded store into a database.
 func migrateCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name:  "migrate",
@@ -45,7 +45,7 @@ func migrateCommand(env *roles.Env) *cli.Command {
 }
 
 func migrateStore(ctx context.Context, env *roles.Env, state, address string) (err error) {
-	if _, err := os.Stat(state); err != nil { // opening would create the file
+	if _, err := os.Stat(state); err != nil { // an open would create the file
 		return fmt.Errorf("cannot migrate the embedded store: %w", err)
 	}
 	from, err := openEmbedded(ctx, state)

@@ -102,8 +102,8 @@ func secretList(env *roles.Env) *cli.Command {
 	}
 }
 
-// secretName returns the only argument. The error does not repeat a second one: somebody may take it for the place of the
-// value.
+// secretName returns the only argument. The error does not show a second one, because somebody may have typed the
+// secret's value there.
 func secretName(c *cli.Context, command string) (string, error) {
 	given := roles.Args(c)
 	if len(given) != 1 {
@@ -116,7 +116,7 @@ func secretName(c *cli.Context, command string) (string, error) {
 	return given[0], nil
 }
 
-// readValue reads the value of a secret.
+// readValue reads the value of a secret. Its errors do not show the value.
 func readValue(stdin io.Reader, file string, asJSON bool) (fleet.Config, error) {
 	if file != "" {
 		opened, err := os.Open(file)
@@ -146,7 +146,7 @@ func changeSecret(env *roles.Env, c *cli.Context, change fleet.SecretChange, say
 	return withFleet(env, c, !change.Remove, func(ctx context.Context, rules *fleet.Fleet) error {
 		ctx = byCommand(ctx, env, verb, "secrets/"+change.Name, "")
 		secret, devices, err := rules.SetSecret(ctx, change)
-		for errors.Is(err, fleet.ErrStale) { // a layer has changed in between: check again
+		for errors.Is(err, fleet.ErrStale) { // a layer has changed meanwhile: check again
 			secret, devices, err = rules.SetSecret(ctx, change)
 		}
 		var used *fleet.UsedError
@@ -163,7 +163,7 @@ func changeSecret(env *roles.Env, c *cli.Context, change fleet.SecretChange, say
 	})
 }
 
-// secretConfig returns what the flags of secretFlags say.
+// secretConfig returns the settings of secretFlags.
 func secretConfig(env *roles.Env, c *cli.Context) (Config, error) {
 	settings, err := roles.NewSettings(env, c)
 	if err != nil {
@@ -176,7 +176,8 @@ func secretConfig(env *roles.Env, c *cli.Context) (Config, error) {
 	return config, checkDatabase(config.Database)
 }
 
-// withFleet opens the database in the flags, which a server may be using. It creates a missing file only if makes is true.
+// withFleet opens the fleet in the database of the flags, which a server may be using. It creates a missing file only
+// if makes is true.
 func withFleet(env *roles.Env, c *cli.Context, makes bool, do func(context.Context, *fleet.Fleet) error) (err error) {
 	config, err := secretConfig(env, c)
 	if err != nil {
@@ -208,8 +209,8 @@ func withFleet(env *roles.Env, c *cli.Context, makes bool, do func(context.Conte
 	return errors.Join(do(c.Context, rules), rules.Close())
 }
 
-// openBeside opens the store without sealing anew what is there, because a server may be using it. If nothing is sealed yet, it
-// opens the store as a server does, and so begins to seal.
+// openBeside opens the store beside a running server, and does not seal again what is stored. If nothing is sealed yet,
+// it opens the store as a server does, and thus begins to seal.
 func openBeside(ctx context.Context, config Config, options *fleet.Options) (store fleet.Store, err error) {
 	if config.Database == "" {
 		store, err = sqlite.OpenBeside(ctx, config.State)

@@ -34,7 +34,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// The limits for a client. A request has a few kilobytes, which fit into these times on a bad line.
+// The limits for a client. A request has a few kilobytes, and arrives within these times even on a bad line.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 20 * time.Second
@@ -43,38 +43,38 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// Config configures Run.
+// Config has the settings of Run.
 //
 // It has many fields because each flag is one.
 type Config struct {
 	Listen   string       // HOST:PORT
-	Chosen   string       // the way to set Listen, for messages; "" means --listen
+	Chosen   string       // how Listen was set, for messages; "" means --listen
 	Listener net.Listener // used instead of Listen; nil for none
 	State    string       // file of the embedded database
 	Database string       // address of a PostgreSQL, used instead of State; "" for none
-	Deaf     bool         // poll the database for changes, as if it had no LISTEN
+	Deaf     bool         // poll the database for changes instead of LISTEN
 	// SecretKeyFile is the file with the keys that seal secrets. "" means the one beside State, which is made if needed.
 	SecretKeyFile string
-	// FirstToken is the file for an operator's token, which Run makes if there has never been one. "" makes none: until there
-	// is a token, every program on this machine is an operator.
+	// FirstToken is the file for an operator's token. Run makes the token if the store has never had one. "" makes
+	// none: until the store has a token, every program on this machine is an operator.
 	FirstToken string
-	Schema     string        // file with the confdb-schema to check targets against; "" is the built-in one, "none" none
+	Schema     string        // file with the confdb-schema for targets; "" means the built-in one, "none" means none
 	MaxBody    int64         // bytes
-	Drain      time.Duration // longest time for requests under way at the end
+	Drain      time.Duration // longest time for running requests at the end
 	Once       bool          // start, check, stop
-	Interval   time.Duration // between two runs of housekeeping
-	TrustClock bool          // the clock is right, whatever the times in the store
+	Interval   time.Duration // between two calls of housekeeping
+	TrustClock bool          // the clock is right, whatever times the store has
 	Fleet      fleet.Options // Log, Now and Schema are set by Run
 	Access     Access
 	Audit      Audit
 	Log        *slog.Logger
 	Out        io.Writer // for the line with the address
 
-	// Open opens the stores, instead of State and Database; nil means that these choose the store.
+	// Open opens the stores; nil means the store of State or Database.
 	Open func(context.Context) (fleet.Store, access.Store, error)
 }
 
-// Run serves until ctx ends. Then it waits for requests under way, at most for Drain, and closes the store.
+// Run serves until ctx ends. Then it waits for running requests, at most for Drain, and closes the store.
 func Run(ctx context.Context, config Config) (err error) {
 	options := config.Fleet
 	options.Log = config.Log
@@ -90,22 +90,22 @@ func Run(ctx context.Context, config Config) (err error) {
 	if config.Open == nil {
 		options.Keys = file.keys
 	}
-	if config.Listener == nil { // as above; who calls now waits until the server serves
+	if config.Listener == nil { // as above; new connections wait until the server serves
 		if config.Listener, err = listen(config.Listen, config.Chosen); err != nil {
 			return err
 		}
 	}
-	defer func() { _ = config.Listener.Close() }() // most often it is closed already
+	defer func() { _ = config.Listener.Close() }() // it is usually closed already
 	store, tokens, err := openStore(ctx, config)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	told, err := newClock(ctx, store, config)
+	serverClock, err := newClock(ctx, store, config)
 	if err != nil {
 		return err
 	}
-	options.Now = told.Now
+	options.Now = serverClock.Now
 	if config.Schema == "" { // the rules belong to the views of the roles' own confdb-schema
 		options.Rules = func(current, target map[string]map[string]any) error {
 			return custodian.Permitted(slices.Collect(maps.Keys(target)), current, target)
@@ -117,8 +117,8 @@ func Run(ctx context.Context, config Config) (err error) {
 		return file.explain(err)
 	}
 	measured.Watch(rules)
-	recorded := audit.New(store, audit.Options{Now: told.Now, Log: config.Log, Keep: config.Audit.Keep, Most: config.Audit.Most})
-	gate, followed, err := newGate(ctx, rules, tokens, config.Access, told)
+	recorded := audit.New(store, audit.Options{Now: serverClock.Now, Log: config.Log, Keep: config.Audit.Keep, Most: config.Audit.Most})
+	gate, followed, err := newGate(ctx, rules, tokens, config.Access, serverClock)
 	if err != nil {
 		return errors.Join(err, rules.Close())
 	}
@@ -128,7 +128,7 @@ func Run(ctx context.Context, config Config) (err error) {
 		err = errors.Join(err, closeLog(recorded))
 	}()
 	if config.FirstToken != "" {
-		if err := makeFirstToken(byServer(ctx, told.Now()), tokens, config.FirstToken); err != nil {
+		if err := makeFirstToken(byServer(ctx, serverClock.Now()), tokens, config.FirstToken); err != nil {
 			return err
 		}
 	}
@@ -146,13 +146,13 @@ func Run(ctx context.Context, config Config) (err error) {
 	url := at.url()
 	stopping, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
-	shown := page.New(rules, page.Options{Now: told.Now})
+	shown := page.New(rules, page.Options{Now: serverClock.Now})
 	lot := parking.New(at.listener)
 	app := api.New(rules, api.Options{
 		MaxBody: config.MaxBody, Log: config.Log, Gate: gate, Stopping: stopping, Observed: measured.Request,
-		Now: told.Now, Doubt: told.Doubt, Audit: recorded, Tokens: tokens,
+		Now: serverClock.Now, Doubt: serverClock.Doubt, Audit: recorded, Tokens: tokens,
 		Page: shown.Trouble, Lot: lot, Admitted: owe,
-		// Prometheus may send the parameters of its job to all targets: /metrics ignores them.
+		// Prometheus may send the parameters of its job to all targets, so /metrics ignores parameters.
 		Beside: append(shown.Routes(), api.Route{Method: http.MethodGet, Path: "/metrics", Right: access.Read,
 			Handle: echo.WrapHandler(measured.Handler())}),
 	})
@@ -172,15 +172,14 @@ func Run(ctx context.Context, config Config) (err error) {
 		return errors.Join(check(ctx, at, config.Out), stop())
 	}
 	if timed, ok := store.(fleet.Timed); ok {
-		go follow(stopping, told, timed)
+		go follow(stopping, serverClock, timed)
 	}
 	housekeeping(ctx, rules, gate, recorded, config)
 	config.Log.Info("stopping: requests under way may finish", "within", config.Drain.String())
 	return stop()
 }
 
-// readSchema returns the confdb-schema that targets are checked against; nil for none. A file may be YAML, JSON or an
-// assertion.
+// readSchema returns the confdb-schema for targets; nil for none. The file may be YAML, JSON or an assertion.
 func readSchema(name string) (json.RawMessage, error) {
 	switch name {
 	case "":
@@ -190,7 +189,7 @@ func readSchema(name string) (json.RawMessage, error) {
 	}
 	schema, err := parseSchema(name)
 	if err == nil {
-		_, err = plan.Make(schema, nil, nil) // checks that the schema can be read
+		_, err = plan.Make(schema, nil, nil) // an error if the schema is invalid
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot use %q as confdb-schema (--target-schema FILE): %w", name, err)
@@ -214,11 +213,11 @@ func parseSchema(name string) (json.RawMessage, error) {
 	return schema.Unsigned(account)
 }
 
-// start serves in the background. The returned function stops the server, waits for its end, and returns its error. Release ends
-// what waits. It is called after the listener is closed, because devices poll again as soon as they are answered.
+// start serves in the background. stop stops the server, waits for its end, and returns its error. It calls release,
+// which ends held requests, after the listener is closed, because devices poll again as soon as they get an answer.
 func start(lot *parking.Lot, handler http.Handler, config Config, release func()) (stop func() error) {
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true) // only: a lot cannot park requests of HTTP/2
+	protocols.SetHTTP1(true) // only HTTP/1: a lot cannot park requests of HTTP/2
 	var callers visitors
 	server := &http.Server{
 		Handler:           watch(handler),
@@ -266,9 +265,9 @@ func housekeeping(ctx context.Context, rules *fleet.Fleet, gate *access.Gate, re
 			config.Log.Error("housekeeping failed", "error", err)
 		}
 		switch n, err := rules.Count(ctx); {
-		case ctx.Err() != nil, errors.Is(err, fleet.ErrOutage): // of which the store tells
+		case ctx.Err() != nil, errors.Is(err, fleet.ErrOutage): // the store logs an outage
 		case err != nil:
-			config.Log.Error("cannot summarise", "error", err)
+			config.Log.Error("cannot count the devices", "error", err)
 		case n != last: // log changes only
 			config.Log.Info("fleet", "devices", n)
 			last = n
@@ -276,7 +275,8 @@ func housekeeping(ctx context.Context, rules *fleet.Fleet, gate *access.Gate, re
 	}
 }
 
-// check calls the server over the network, as a device and a browser would.
+// check calls the server over the network, as a device and a browser would. It returns an error if the server does not
+// answer.
 func check(ctx context.Context, at *endpoint, out io.Writer) error {
 	transport := at.transport()
 	defer transport.CloseIdleConnections()
@@ -302,7 +302,7 @@ func check(ctx context.Context, at *endpoint, out io.Writer) error {
 	return err
 }
 
-// ask returns an error unless the URL answers 200.
+// ask returns an error unless the answer of the URL is 200.
 func ask(ctx context.Context, transport http.RoundTripper, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -321,7 +321,7 @@ func ask(ctx context.Context, transport http.RoundTripper, url string) error {
 	return nil
 }
 
-// listen listens on an address. The error says what to do.
+// listen listens on an address. Its error says what to do.
 func listen(address, chosen string) (net.Listener, error) {
 	chosen = cmp.Or(chosen, "--listen")
 	listener, err := net.Listen("tcp", address)

@@ -13,13 +13,13 @@ import (
 	"sync"
 )
 
-// A schemeListener recognises connections of the wrong scheme. It answers an HTTP request to an HTTPS server with the right
-// address. An HTTPS request to an HTTP server cannot be answered: the listener logs the first one.
+// A schemeListener detects connections of the wrong scheme. It answers an HTTP request to an HTTPS server with the
+// right address. It cannot answer an HTTPS request to an HTTP server, and logs the first one.
 type schemeListener struct {
 	net.Listener
 	https  bool
 	log    *slog.Logger
-	warned sync.Once // of the warning
+	warned sync.Once // for the warning
 }
 
 // Accept implements net.Listener.
@@ -64,7 +64,7 @@ func (c *schemeConn) Read(into []byte) (int, error) {
 	return n, err
 }
 
-// useHTTPS returns the answer to an HTTP request, of which begin is the beginning: it has the address with https.
+// useHTTPS returns the answer to an HTTP request that begins with begin. The answer has the address with https.
 func useHTTPS(begin []byte, here string) []byte {
 	address := "https://" + here + "/"
 	if request, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(begin))); err == nil && request.Host != "" {

@@ -16,7 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// secretCommand sets named secrets and changes the key of all secrets.
+// secretCommand returns the commands for named secrets and for the key of all secrets.
 func secretCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "secret", Usage: "set, list and delete named secrets; change the key of all secrets",
@@ -56,7 +56,7 @@ func secretRotate(env *roles.Env) *cli.Command {
 
 func rotate(ctx context.Context, env *roles.Env, config Config, given, lost bool) (err error) {
 	if config.Database == "" {
-		if _, err := os.Stat(config.State); err != nil { // opening would create the file
+		if _, err := os.Stat(config.State); err != nil { // an open would create the file
 			return fmt.Errorf("cannot change the key: %w; name the server's database with --state FILE", err)
 		}
 	}

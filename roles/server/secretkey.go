@@ -16,12 +16,12 @@ import (
 // A keyFile is the file with the keys that seal secrets.
 type keyFile struct {
 	path  string
-	given bool // by the operator, who makes it
+	given bool // an operator has named the file and makes it
 	log   *slog.Logger
 }
 
-// keyFileOf returns the configured file, or the one beside the embedded database. A server with a PostgreSQL has it at the
-// same place.
+// keyFileOf returns the configured file, or else the one beside the embedded database. With a PostgreSQL the default is
+// at the same place.
 func keyFileOf(config Config) keyFile {
 	if config.SecretKeyFile != "" {
 		return keyFile{path: config.SecretKeyFile, given: true, log: config.Log}
@@ -29,7 +29,7 @@ func keyFileOf(config Config) keyFile {
 	return keyFile{path: config.State + ".key", log: config.Log}
 }
 
-// keys is as of fleet.Options.
+// keys implements the Keys of fleet.Options.
 func (f keyFile) keys(fresh bool) (*seal.Ring, error) {
 	ring, err := f.read()
 	if fresh && !f.given && errors.Is(err, fs.ErrNotExist) {
@@ -57,7 +57,7 @@ func (f keyFile) read() (*seal.Ring, error) {
 	return ring, nil
 }
 
-// create makes the file, for its owner alone.
+// create makes the file, which only its owner can read.
 func (f keyFile) create() (*seal.Ring, error) {
 	fail := func(err error) error {
 		return fmt.Errorf("cannot make a key for the secrets in the database: %w; name a file with --secret-key-file", err)
@@ -68,7 +68,7 @@ func (f keyFile) create() (*seal.Ring, error) {
 	ring := seal.Random()
 	err := durable.Create(f.path, ring.Text(), 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return f.read() // another process was faster
+		return f.read() // another process was first
 	}
 	if err != nil {
 		return nil, fail(err)
@@ -77,7 +77,7 @@ func (f keyFile) create() (*seal.Ring, error) {
 	return ring, nil
 }
 
-// rotate puts a new key before those in the file, which are ring; nil for none.
+// rotate adds a new key in front of the keys in the file. ring has those keys; nil for none.
 func (f keyFile) rotate(ring *seal.Ring) (*seal.Ring, error) {
 	path := f.path
 	if real, err := filepath.EvalSymlinks(path); err == nil {
@@ -90,7 +90,7 @@ func (f keyFile) rotate(ring *seal.Ring) (*seal.Ring, error) {
 	if err := durable.Write(path, rotated.Text(), 0o600); err != nil {
 		return nil, fmt.Errorf("%w; nothing was changed", err)
 	}
-	left, err := durable.Leftovers(path) // with former keys, of processes that were killed
+	left, err := durable.Leftovers(path) // files with former keys, of processes that were killed
 	for _, file := range left {
 		err = errors.Join(err, durable.Remove(file))
 	}
@@ -100,7 +100,7 @@ func (f keyFile) rotate(ring *seal.Ring) (*seal.Ring, error) {
 	return rotated, nil
 }
 
-// explain adds what to do to an error of opening a fleet.
+// explain adds to an error of opening a fleet what the operator can do.
 func (f keyFile) explain(err error) error {
 	if errors.Is(err, seal.ErrOtherKey) {
 		return fmt.Errorf("%w: %s is not its key file; put the right one there from your copy, or copy it from the server that made it "+

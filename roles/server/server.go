@@ -1,7 +1,8 @@
 // Package server is the role of the fleet server: devices register, report their configuration, and get their target.
+// It exports Role, with the flags and subcommands, and Run, which starts and stops a server.
 //
-// Role has the flags and subcommands; Run starts and stops a server. Run connects the packages: api and page serve
-// HTTP, access decides who may call, fleet has the rules, and fleet/sqlite or fleet/postgres stores the state.
+// Run connects the packages below: api and page serve HTTP, access decides who may call, fleet has the rules, and
+// fleet/sqlite or fleet/postgres stores the state.
 package server
 
 import (
@@ -96,7 +97,7 @@ func secretKeyFlag() cli.Flag {
 func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 	keep := c.Duration("stats-keep")
 	if keep == 0 {
-		keep = -1 // fleet.Options: store none
+		keep = -1 // fleet.Options: store no statistics
 	}
 	return Config{
 		Listen:        c.String("listen"),
@@ -125,7 +126,7 @@ func newConfig(env *roles.Env, c *cli.Context, s *roles.Settings) Config {
 	}
 }
 
-// chosen returns the way to set the address: in a snap by its configuration.
+// chosen returns how the user sets the address: in a snap by the snap's configuration.
 func chosen(getenv func(string) string) string {
 	if snap := snapenv.Read(getenv); snap.Inside() {
 		return "snap set " + snap.Instance + " listen=HOST:PORT"
@@ -133,7 +134,7 @@ func chosen(getenv func(string) string) string {
 	return "--listen"
 }
 
-// statePath resolves --state: a file, a directory (it exists or ends in a slash), or "".
+// statePath returns the file for a value of --state: a file, a directory (it exists or ends in a slash), or "".
 func statePath(flag, stateDir string) string {
 	switch {
 	case flag == "":
@@ -168,7 +169,7 @@ func (c Config) check() error {
 	return c.Access.check()
 }
 
-// documented returns the line with the addresses of the fleet page and of the documentation.
+// documented returns the line with the addresses of the fleet page and the documentation.
 func documented(url string) string {
 	return fmt.Sprintf("Listening on %s, where the fleet page is; documentation at %s/docs", url, url)
 }

@@ -18,7 +18,7 @@ import (
 
 // A person sits before a browser, and types the next of her passwords when it asks for one.
 type person struct {
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	passwords []string
 	asked     []fetch.AuthChallenge
 }

@@ -15,16 +15,16 @@ import (
 // certificateAge is the time between two checks of the certificate's files.
 const certificateAge = 5 * time.Second
 
-// A certificate is read from two files, which may be replaced while the server runs. If new files are invalid, the last
-// valid certificate stays in use, and the log says why.
+// A certificate is read from two files, which may be replaced while the server runs. If the new files are invalid, the
+// last valid certificate stays in use, and the log has the error.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	now               func() time.Time
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	checked time.Time  // last check of the files
-	text    []byte     // of both files, as read last
+	text    []byte     // of both files at the last read
 	current *tls.Certificate
 }
 
@@ -38,7 +38,7 @@ func loadCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 	return c, nil
 }
 
-// load reads the files and uses them if they have changed. The caller holds the lock, unless nobody else has c yet.
+// load reads the files and uses them if they have changed. The caller holds the lock, unless it alone has c.
 func (c *certificate) load() error {
 	cert, err := regular.Read(c.certFile)
 	if err != nil {
@@ -54,14 +54,14 @@ func (c *certificate) load() error {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		// A renewal replaces one file after the other: the next check may find both.
+		// A renewal replaces one file after the other. The next check may find both.
 		return err
 	}
 	c.text, c.current = text, &pair
 	return nil
 }
 
-// get is tls.Config.GetCertificate.
+// get implements tls.Config.GetCertificate.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,12 +82,12 @@ func (c *certificate) config() *tls.Config {
 	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}
 }
 
-// own returns the configuration for a client that accepts exactly this certificate, whatever its name and signer: the server
-// calls itself with it.
+// own returns the configuration of a client that accepts only this certificate, whatever its name and signer. The
+// server calls itself with it.
 func (c *certificate) own() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: true, // VerifyConnection is stricter
+		InsecureSkipVerify: true, // VerifyConnection checks more
 		VerifyConnection: func(state tls.ConnectionState) error {
 			current, err := c.get(nil)
 			if err != nil {

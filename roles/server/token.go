@@ -23,7 +23,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// tokenCommand makes, lists and revokes tokens directly in the database, whether the server runs or not.
+// tokenCommand returns the commands that make, list and revoke tokens directly in the database. The server may run
+// meanwhile.
 func tokenCommand(env *roles.Env) *cli.Command {
 	return &cli.Command{
 		Name: "token", Usage: "make, list and revoke tokens of operators and devices",
@@ -131,7 +132,7 @@ func arguments(c *cli.Context, command string, want int) error {
 	return nil
 }
 
-// withTokens opens the tokens of the database in the flags. It creates a missing file only if makes is true.
+// withTokens opens the tokens in the database of the flags. It creates a missing file only if makes is true.
 func withTokens(env *roles.Env, c *cli.Context, makes bool, do func(context.Context, access.Store) error) error {
 	settings, err := roles.NewSettings(env, c)
 	if err != nil {
@@ -149,7 +150,7 @@ func withTokens(env *roles.Env, c *cli.Context, makes bool, do func(context.Cont
 		return errors.Join(do(c.Context, store), store.Close())
 	}
 	state := statePath(c.String("state"), settings.StateDir)
-	if !makes { // opening would create the file
+	if !makes { // an open would create the file
 		if _, err := os.Stat(state); err != nil {
 			return fmt.Errorf("cannot read the tokens: %w; name the server's database with --state FILE", err)
 		}
@@ -220,7 +221,7 @@ func createToken(env *roles.Env, c *cli.Context) error {
 		shown.Token = text
 		return writeJSON(env.Stdout, shown)
 	}
-	// Standard output has only the token, for scripts.
+	// Standard output gets only the token, for scripts.
 	if _, err := fmt.Fprintln(env.Stdout, text); err != nil {
 		return err
 	}
@@ -228,7 +229,7 @@ func createToken(env *roles.Env, c *cli.Context) error {
 	return err
 }
 
-// parseLabels reads the values of a flag.
+// parseLabels parses the values of a flag for labels.
 func parseLabels(flag string, given []string) (fleet.Labels, error) {
 	if len(given) == 0 {
 		return nil, nil
@@ -287,7 +288,7 @@ func printTokens(out io.Writer, list []access.Token, asJSON bool, now time.Time)
 	return table.Flush()
 }
 
-// useOf returns the number of devices that used an enrolment token, or the last use of an operator's token.
+// useOf returns how many devices have used an enrolment token, or when an operator's token was last used.
 func useOf(token access.Token) string {
 	switch {
 	case token.Purpose == access.Operate:

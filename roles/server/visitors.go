@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// sendTime is how long a stop waits for a request that is still on its way, from a caller that is not known.
+// sendTime is how long a stop waits for the rest of a request from an unknown caller.
 const sendTime = time.Second
 
-// visitors has the open connections of a server. At a stop it closes those on which an unknown caller still sends a request:
-// such a caller could delay the stop as long as it likes. The zero value is ready for use.
+// visitors has the open connections of a server. At a stop it closes those on which an unknown caller still sends a
+// request, because such a caller could delay the stop for any time. The zero value is ready for use.
 type visitors struct {
 	mu sync.Mutex
 	of map[net.Conn]*visitor
 }
 
-// A visitor is a connection. It is owed an answer if the caller is known, or its request is complete.
+// A visitor is a connection. It must get an answer if its caller is known or its request is complete.
 type visitor struct{ owed atomic.Bool }
 
 type visitorKey struct{}
 
-// enter is http.Server.ConnContext.
+// enter implements http.Server.ConnContext.
 func (v *visitors) enter(ctx context.Context, conn net.Conn) context.Context {
 	entered := &visitor{}
 	v.mu.Lock()
@@ -38,7 +38,7 @@ func (v *visitors) enter(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, visitorKey{}, entered)
 }
 
-// leave is http.Server.ConnState.
+// leave implements http.Server.ConnState.
 func (v *visitors) leave(conn net.Conn, state http.ConnState) {
 	if state == http.StateClosed || state == http.StateHijacked {
 		v.mu.Lock()
@@ -47,7 +47,7 @@ func (v *visitors) leave(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// close closes the connections that are owed no answer.
+// close closes the connections that need no answer.
 func (v *visitors) close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -58,20 +58,20 @@ func (v *visitors) close() {
 	}
 }
 
-// owe records that the caller of a request is known.
+// owe records that the caller of a request is known, so that its connection gets an answer.
 func owe(ctx context.Context) {
 	if entered, ok := ctx.Value(visitorKey{}).(*visitor); ok {
 		entered.owed.Store(true)
 	}
 }
 
-// watch returns a handler that notes when a request is complete.
+// watch returns a handler that records when a request is complete.
 func watch(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if entered, ok := request.Context().Value(visitorKey{}).(*visitor); ok {
 			entered.owed.Store(request.ContentLength == 0)
 			if request.ContentLength != 0 {
-				watched := *request // the server looks at the body of its own
+				watched := *request // the server reads the body of its own request
 				watched.Body = &arriving{request.Body, entered}
 				request = &watched
 			}
@@ -80,7 +80,7 @@ func watch(handler http.Handler) http.Handler {
 	})
 }
 
-// An arriving is the body of a request.
+// An arriving is the body of a request on its way.
 type arriving struct {
 	io.ReadCloser
 	from *visitor

@@ -35,26 +35,26 @@ const (
 	Loopback              // calls from this machine while there is no operator's token
 )
 
-// A Caller is who sent a request.
+// A Caller says who sent a request.
 type Caller struct {
 	Kind   Kind
-	Device uuid.UUID // of a Device
-	KeyID  string    // of a Device and an Applicant
-	Name   string    // of an Operator: that of the token
-	Person string    // of an Operator: whom the proxy names that has the token; "" if the token is no proxy's
-	Role   Role      // of an Operator, and RoleAdmin of the Loopback
-	Scope  Scope     // of an Operator: the handler keeps to it
-	// Expires is when the token of an Operator ends; zero for never.
+	Device uuid.UUID // for a Device
+	KeyID  string    // for a Device and an Applicant
+	Name   string    // for an Operator: the name of the token
+	Person string    // for an Operator: the person whom the token's proxy names; "" if the token is no proxy's
+	Role   Role      // for an Operator, and RoleAdmin for the Loopback
+	Scope  Scope     // for an Operator: the handler checks it
+	// Expires is when an Operator's token ends; zero means never.
 	Expires time.Time
-	Sent    time.Time // of a Device: when it signed the request
-	// Unconfirmed is the error of asking whether another server has seen the request of a Device before. Such a request may
-	// not change anything. Nil means that no other server has seen it.
+	Sent    time.Time // for a Device: when it signed the request
+	// Unconfirmed is the error of asking the other servers whether they have seen a Device's request before. Such a
+	// request may not change anything. Nil means that no other server has seen the request.
 	Unconfirmed error
 
-	// Proof shows a Device that this server knows it and has its request (sign.Proof). It is "" for other callers.
+	// Proof proves to a Device that this server knows it and has its request (sign.Proof). It is "" for other callers.
 	Proof string
 
-	body []byte // of an Applicant's request, for Prove
+	body []byte // the body of an Applicant's request, for Prove
 }
 
 // Author names the caller in a history.
@@ -86,7 +86,7 @@ func From(ctx context.Context) Caller {
 	return caller
 }
 
-// A Right is what a caller needs for a route.
+// A Right is a condition that a route sets for its callers.
 type Right int
 
 const (
@@ -96,9 +96,9 @@ const (
 	Read                  // an operator, of any role
 
 	Write          // an operator of RoleOperator without a scope
-	WriteInScope   // an operator of RoleOperator; the handler keeps to the scope
+	WriteInScope   // an operator of RoleOperator; the handler checks the scope
 	Approve        // an operator of RoleApprover without a scope
-	ApproveInScope // an operator of RoleApprover; the handler keeps to the scope
+	ApproveInScope // an operator of RoleApprover; the handler checks the scope
 	Administer     // an operator of RoleAdmin, who also has all other rights
 )
 
@@ -107,10 +107,10 @@ type Refusal struct {
 	Status     int    // of HTTP: 401 asks for another proof, 403 is final
 	Type       string // one of serverapi's Problem… constants, or ""
 	Detail     string
-	RetryAfter int    // seconds; 0 for none
-	Challenge  string // WWW-Authenticate; "" for none
+	RetryAfter int    // seconds; 0 means none
+	Challenge  string // WWW-Authenticate; "" means none
 	Cause      error  // for the log; may be nil
-	Caller     Caller // the operator who is refused; the zero value for a stranger
+	Caller     Caller // the refused operator; zero for an unknown caller
 }
 
 func (r *Refusal) Error() string {
@@ -153,7 +153,7 @@ func forbidden(kind, detail string) *Refusal {
 	return &Refusal{Status: http.StatusForbidden, Type: kind, Detail: detail}
 }
 
-// revoked refuses a device that an operator has revoked.
+// revoked returns the refusal of a device that an operator has revoked.
 func revoked() *Refusal {
 	return forbidden(serverapi.ProblemRevoked, "An operator has revoked this device; only an operator can let it in again")
 }

@@ -6,7 +6,7 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// State returns whether a token can be used at a time: valid, revoked, expired or used-up.
+// State returns the state of a token at a time: valid, revoked, expired or used-up.
 func (t Token) State(now time.Time) string {
 	switch {
 	case t.Valid(now):
@@ -19,7 +19,7 @@ func (t Token) State(now time.Time) string {
 	return "used-up"
 }
 
-// Shape returns the token as the API and the commands show it, without the token itself.
+// Shape returns the token in the form of the API and the commands, without the secret text.
 func (t Token) Shape(now time.Time) serverapi.Token {
 	unix := func(at time.Time) int64 {
 		if at.IsZero() {
@@ -34,8 +34,8 @@ func (t Token) Shape(now time.Time) serverapi.Token {
 	}
 }
 
-// Make returns the token that a request asks for, and its text, which only its holder gets. It does not check the words of labels. The
-// error says what makes no sense.
+// Make returns the token that a request asks for, and its secret text for the holder. It does not check the words of
+// labels. It returns an error for a combination that makes no sense.
 func Make(asked serverapi.TokenRequest, now time.Time) (token Token, text string, err error) {
 	now = now.UTC().Truncate(time.Second)
 	token = Token{Name: asked.Name, Purpose: Purpose(asked.Purpose), Role: Role(asked.Role), Scope: asked.Scope, Proxy: asked.Proxy,
@@ -56,7 +56,7 @@ func Make(asked serverapi.TokenRequest, now time.Time) (token Token, text string
 	return token, text, nil
 }
 
-// Details says in a few words what the token is for, for the audit log.
+// Details describes in a few words what the token is for. The audit log has this text.
 func (t Token) Details() string {
 	text := "role " + string(t.Role)
 	if t.Purpose == Enrol {

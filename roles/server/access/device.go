@@ -17,8 +17,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// Device returns the device that sent a request. It makes the cheap checks first; it reads the body, once, and verifies the
-// signature only if they pass. A request without signature is Unsigned, if that is allowed.
+// Device returns the device that sent a request. It makes the cheap checks first. Only if they pass it reads the body,
+// once, and verifies the signature. A request without signature is Unsigned, if that is allowed. The error is a
+// *Refusal or the store's.
 //
 // Device does not check whether the caller may act for the device that the body names (Speaks), nor that device's status
 // (Refused).
@@ -38,14 +39,14 @@ func (g *Gate) Device(request *http.Request, body func() ([]byte, error)) (Calle
 	if err != nil {
 		return Caller{}, err
 	}
-	if err := g.novel(g.replays.look(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
+	if err := g.novel(g.replays.check(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
 		return Caller{}, err
 	}
 	signed, err := g.verify(request, *input, found.key, body)
 	if err != nil {
 		return Caller{}, err
 	}
-	if err := g.novel(g.replays.take(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
+	if err := g.novel(g.replays.accept(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
 		return Caller{}, err
 	}
 	known, unconfirmed, err := g.shared(request.Context(), *input)
@@ -78,7 +79,8 @@ func (g *Gate) signature(request *http.Request) (*sign.Input, error) {
 	return &input, nil
 }
 
-// timely refuses a signature of another time. The answer's header Date has the server's time.
+// timely returns a refusal for a signature that is too old or in the future. The answer's header Date has the server's
+// time.
 func (g *Gate) timely(input sign.Input, now time.Time) error {
 	refuse := func(format string, arguments ...any) error {
 		return unauthorized(serverapi.ProblemClock, fmt.Sprintf(format, arguments...)+
@@ -98,7 +100,7 @@ func (g *Gate) timely(input sign.Input, now time.Time) error {
 	return nil
 }
 
-// novel refuses a request that may be a replay.
+// novel returns a refusal for a request that may be a replay.
 func (g *Gate) novel(found outcome, now time.Time) error {
 	switch found {
 	case replayed:
@@ -163,8 +165,8 @@ func digest(values []string) ([]byte, error) {
 	return sum, nil
 }
 
-// Speaks checks whether a caller may act for a device: the caller is that device, or neither of them signs. A caller that
-// does not sign may also name an unregistered device. The error is a *Refusal or the store's.
+// Speaks returns nil if a caller may act for a device: the caller is that device, or neither of them signs. A caller
+// that does not sign may also name an unregistered device. The error is a *Refusal or the store's.
 func (g *Gate) Speaks(ctx context.Context, caller Caller, device uuid.UUID) error {
 	switch {
 	case caller.Kind == Device && caller.Device == device:

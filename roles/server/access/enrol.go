@@ -20,7 +20,7 @@ const (
 	ByApproval Enrolment = "approve" // any, after an operator's approval; an enrolment token counts as approval
 )
 
-// ParseEnrolment reads --enrolment.
+// ParseEnrolment parses a value of --enrolment.
 func ParseEnrolment(text string) (Enrolment, error) {
 	switch enrolment := Enrolment(text); enrolment {
 	case Open, ByToken, ByApproval:
@@ -29,8 +29,8 @@ func ParseEnrolment(text string) (Enrolment, error) {
 	return "", fmt.Errorf("want %s, %s or %s", Open, ByToken, ByApproval)
 }
 
-// Applicant checks the signature's presence and time of a registration. Prove verifies the signature later, with the key in
-// the body.
+// Applicant checks that a registration has a timely signature. Prove verifies the signature later, with the key in the
+// body.
 func (g *Gate) Applicant(request *http.Request) (Caller, error) {
 	input, err := g.signature(request)
 	if err != nil || input == nil {
@@ -39,7 +39,7 @@ func (g *Gate) Applicant(request *http.Request) (Caller, error) {
 	return Caller{Kind: Applicant, KeyID: input.KeyID}, g.timely(*input, g.options.Now())
 }
 
-// ErrNoKey is the error of a registration that must be signed, but has no usable public key.
+// ErrNoKey means that a registration must be signed, but has no usable public key.
 var ErrNoKey = sign.ErrKey
 
 // Prove verifies the signature of a registration that Require let through, with the public key in its body. It returns the
@@ -73,15 +73,15 @@ func (g *Gate) Prove(request *http.Request, publicKey string) (keyID string, err
 // mostApplicants is the number of devices that may register within the window; some 26 MB of memory.
 const mostApplicants = 1 << 18
 
-// Once refuses a registration that came before, to this server or to another one on the same store. Call it after Prove. The
-// error is a *Refusal or the store's.
+// Once returns a refusal for a registration that came before, to this server or to another one on the same store. Call
+// it after Prove. The error is a *Refusal or the store's.
 func (g *Gate) Once(request *http.Request) error {
 	input, err := g.signature(request)
 	if err != nil || input == nil {
 		return err
 	}
 	now := g.options.Now()
-	if err := g.novel(g.joined.take(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
+	if err := g.novel(g.joined.accept(input.KeyID, input.Nonce, input.Created, now), now); err != nil {
 		return err
 	}
 	known, unconfirmed, err := g.shared(request.Context(), *input)
@@ -91,17 +91,17 @@ func (g *Gate) Once(request *http.Request) error {
 	return g.novel(known, now)
 }
 
-// doubtRetry is the Retry-After of a registration while the server's clock is in doubt, in seconds.
+// doubtRetry is the Retry-After of a registration while the server's clock may be wrong, in seconds.
 const doubtRetry = 60
 
-// An Admission is what a new device gets.
+// An Admission is the result of Admit for a new device.
 type Admission struct {
 	Status string            // serverapi.Active or Pending
-	Labels map[string]string // of the enrolment token; the device cannot choose others of these names
+	Labels map[string]string // of the enrolment token; the device cannot set other values for them
 }
 
-// Admit decides whether a new device may register with an enrolment token ("" for none). It counts one use of the token. The
-// error is a *Refusal or the store's. Where enrolment is Open, a token has no effect.
+// Admit decides whether a new device may register with an enrolment token ("" for none). It counts one use of the
+// token. With enrolment Open it ignores the token. The error is a *Refusal or the store's.
 func (g *Gate) Admit(ctx context.Context, token string) (Admission, error) {
 	if g.options.Doubt != nil {
 		if err := g.options.Doubt(); err != nil {
@@ -137,8 +137,8 @@ func (g *Gate) Admit(ctx context.Context, token string) (Admission, error) {
 	return Admission{}, err
 }
 
-// Again decides whether a registered device may register again. KeyID is the key that signed the request, "" for none: a
-// device that has ever signed must sign. The error is a *Refusal.
+// Again decides whether a registered device may register again. keyID is the key that signed the request; "" for none.
+// A device that has ever signed must sign. The error is a *Refusal.
 func (g *Gate) Again(keyID string, device Holder) error {
 	switch {
 	case device.KeyID != "" && device.KeyID != keyID:

@@ -10,8 +10,8 @@ func NewReplays(window time.Duration) Replays { return Replays{newReplays(window
 
 // Take names the outcome of a request.
 func (r Replays) Take(key, nonce string, created, now time.Time) string {
-	looked := r.r.look(key, nonce, created, now)
-	taken := r.r.take(key, nonce, created, now)
+	looked := r.r.check(key, nonce, created, now)
+	taken := r.r.accept(key, nonce, created, now)
 	names := map[outcome]string{fresh: "fresh", replayed: "replayed", behind: "behind", flooded: "flooded"}
 	if looked != taken && !(looked == fresh && (taken == flooded || taken == behind)) {
 		return names[looked] + ", then " + names[taken]

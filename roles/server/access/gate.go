@@ -13,18 +13,18 @@ import (
 	"github.com/google/uuid"
 )
 
-// DefaultWindow is by how much a request's time may be behind the server's clock.
+// DefaultWindow is how old the time of a request may be.
 const DefaultWindow = 5 * time.Minute
 
-// ahead is by how much a request's time may be ahead of the server's clock. It is short, because a server that starts knows
-// nothing of earlier requests, and refuses those from before its start by their time.
+// ahead is by how much a request's time may be ahead of the server's clock. It is short, because a new server process
+// knows no earlier requests, and refuses by their time all requests from before its start.
 const ahead = 2 * time.Second
 
 // Options configures a Gate.
 type Options struct {
 	Devices Devices
 	Tokens  Store
-	// Nonces has the requests that other servers on the same store have accepted; nil for a single server.
+	// Nonces records requests for all servers on the same store; nil for a single server.
 	Nonces Nonces
 	// AllowUnsigned admits devices that have never signed.
 	AllowUnsigned bool
@@ -36,8 +36,8 @@ type Options struct {
 	PublicURL string
 	Window    time.Duration    // zero means DefaultWindow
 	Now       func() time.Time // nil means time.Now
-	// Doubt returns why Now may be wrong; nil if there is no reason. No device registers meanwhile. A nil Doubt means that
-	// Now is right.
+	// Doubt returns why Now may be wrong; nil if there is no reason. While it returns an error, no device can register.
+	// A nil Doubt means that Now is right.
 	Doubt func() error
 }
 
@@ -95,14 +95,14 @@ func New(options Options) (*Gate, error) {
 // Enrolment returns which devices may register.
 func (g *Gate) Enrolment() Enrolment { return g.options.Enrolment }
 
-// Forget drops devices from the gate's memory. Call it after the store has a new key of a device, has removed it, or has
-// recorded that it signs.
+// Forget removes devices from the gate's memory. Call it after the store has a new key of a device, has removed the
+// device, or has recorded that it signs.
 func (g *Gate) Forget(devices ...uuid.UUID) { g.keys.forget(devices) }
 
-// ForgetAll drops all devices from the gate's memory. Call it if it is unknown which devices have changed.
+// ForgetAll removes all devices from the gate's memory. Call it if you do not know which devices have changed.
 func (g *Gate) ForgetAll() { g.keys.forgetAll() }
 
-// Maintain stores the times at which tokens were used last. Call it regularly, and before the end.
+// Maintain writes to the store when tokens were last used. Call it regularly, and before the end.
 func (g *Gate) Maintain(ctx context.Context) error {
 	g.mu.Lock()
 	used := g.used
@@ -112,7 +112,7 @@ func (g *Gate) Maintain(ctx context.Context) error {
 		return nil
 	}
 	err := g.options.Tokens.TouchTokens(ctx, used)
-	if err != nil { // try again at the next call
+	if err != nil { // the next call tries again
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		for name, at := range used {

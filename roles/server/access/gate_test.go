@@ -70,7 +70,7 @@ type world struct {
 	gate    *access.Gate
 	tokens  *storetest.Memory
 	base    string
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	clock   *clocktest.Clock
 	holders map[uuid.UUID]access.Holder
 	asked   int    // look-ups of keys

@@ -12,10 +12,11 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// remembered is the number of devices whose keys are in memory, some 700 bytes each. The gate reads others from the store.
+// remembered is the number of devices whose keys are in memory, some 700 bytes each. The gate reads the keys of other
+// devices from the store.
 const remembered = 1 << 17
 
-// A Holder is what the gate needs to know of a device.
+// A Holder has what the gate needs to know of a device.
 type Holder struct {
 	ID        uuid.UUID
 	KeyID     string // sign.KeyID of its key; "" for a device that does not sign
@@ -34,12 +35,12 @@ type Devices interface {
 // ErrUnknownDevice is the error of Devices for a device that is not registered.
 var ErrUnknownDevice = errors.New("no such device is registered")
 
-// A keyCache remembers which device has a key, and which devices do not sign. Whoever changes a device's key must call
-// forget.
+// A keyCache remembers which device has a key, and which devices do not sign. Call forget after a change of a device's
+// key.
 type keyCache struct {
 	devices Devices
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	keys  *simplelru.LRU[string, owned]
 	ids   map[uuid.UUID]string                // device -> ID of its key, for the devices in keys
 	plain *simplelru.LRU[uuid.UUID, struct{}] // devices that do not sign
@@ -62,7 +63,7 @@ func newKeyCache(devices Devices, size int) (*keyCache, error) {
 	return k, err
 }
 
-// owner returns the key of an ID and its device, or ErrUnknownDevice.
+// owner returns a key and its device by the key's ID, or ErrUnknownDevice.
 func (k *keyCache) owner(ctx context.Context, keyID string) (owned, error) {
 	k.mu.Lock()
 	found, ok := k.keys.Get(keyID)
@@ -81,14 +82,14 @@ func (k *keyCache) owner(ctx context.Context, keyID string) (owned, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.age == age { // else the key may have changed since the read
+	if k.age == age { // otherwise the key may have changed since the read
 		k.keys.Add(keyID, found)
 		k.ids[found.owner] = keyID
 	}
 	return found, nil
 }
 
-// signs returns whether a device signs. An unregistered device does not.
+// signs reports whether a device signs. An unregistered device does not.
 func (k *keyCache) signs(ctx context.Context, id uuid.UUID) (bool, error) {
 	k.mu.Lock()
 	_, plain := k.plain.Get(id)

@@ -2,8 +2,8 @@ package access
 
 import "github.com/labstack/echo/v4"
 
-// Require returns the middleware that refuses callers without a right. The handler gets the caller from From. Read reads a
-// request's body, and keeps it for the handler.
+// Require returns the middleware that refuses callers without a right. The handler gets the caller from From. read
+// reads a request's body and preserves it for the handler.
 func (g *Gate) Require(right Right, read func(echo.Context) ([]byte, error)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {

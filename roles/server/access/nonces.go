@@ -9,17 +9,17 @@ import (
 	"aspects-poc/roles/serverapi/sign"
 )
 
-// Nonces has the requests that servers on one store have accepted, so that a request to one of them cannot be replayed to
-// another. A gate asks it only about requests that are new in its own memory.
+// Nonces records the requests that servers on one store have accepted, so that a request to one of them cannot be
+// replayed to another. A gate asks it only about requests that are not in the gate's own memory.
 type Nonces interface {
-	// TakeNonce records the mark of a request, at least until a time. It returns whether the mark is new.
+	// TakeNonce records the mark of a request, at least until a time. first reports whether the mark is new.
 	TakeNonce(ctx context.Context, mark Mark, until time.Time) (first bool, err error)
 }
 
-// A Mark stands for one request of one device.
+// A Mark identifies a request of a device.
 type Mark [16]byte
 
-// markOf is a hash of what makes a request unique: key, time and nonce. These texts contain no zero bytes.
+// markOf returns a hash of what makes a request unique: key, time and nonce. These texts contain no zero bytes.
 func markOf(input sign.Input) (mark Mark) {
 	text := append([]byte(input.KeyID), 0)
 	text = binary.BigEndian.AppendUint64(text, uint64(input.Created.Unix()))
@@ -28,11 +28,11 @@ func markOf(input sign.Input) (mark Mark) {
 	return mark
 }
 
-// skew is the difference between the clocks of two servers that marks allow for.
+// skew is the largest difference between two servers' clocks for which marks are recorded long enough.
 const skew = time.Minute
 
-// shared returns whether a request is new to the other servers, too. If the store does not answer, the caller is
-// unconfirmed: see Caller.
+// shared checks whether a request is new to the other servers, too. If the store does not answer, unconfirmed is its
+// error: see Caller.
 func (g *Gate) shared(ctx context.Context, input sign.Input) (found outcome, unconfirmed, err error) {
 	if g.options.Nonces == nil {
 		return fresh, nil, nil

@@ -13,7 +13,8 @@ import (
 // CreateHint is the command that makes a first token.
 const CreateHint = "aspects-poc server token create NAME"
 
-// Operator returns the operator that sent a request, if the operator has a right. The error is a *Refusal or the store's.
+// Operator returns the operator that sent a request. It returns an error unless the operator has the right: a *Refusal,
+// or the store's error.
 //
 // Until the first operator's token is made, a caller on this machine is an operator. Its address must be a loopback
 // address, and no proxy may have forwarded the request. Its Host must be a loopback name: a page of another site could
@@ -47,7 +48,7 @@ func (g *Gate) Operator(request *http.Request, right Right) (Caller, error) {
 	return Caller{Kind: Loopback, Role: RoleAdmin}, nil
 }
 
-// holder returns the operator of the token in a request, and the person if the token is a proxy's.
+// holder returns the operator of the token in a request. For a proxy's token it also returns the person.
 func (g *Gate) holder(request *http.Request, text string) (Caller, error) {
 	ctx, challenge := request.Context(), challenge(request)
 	refused := &Refusal{Status: http.StatusUnauthorized, Challenge: challenge + invalidToken[challenge],
@@ -82,8 +83,8 @@ func (g *Gate) holder(request *http.Request, text string) (Caller, error) {
 // DefaultPersonHeader is the header in which a proxy names the person.
 const DefaultPersonHeader = "X-Forwarded-User"
 
-// person returns whom a proxy names. Whoever has a proxy's token acts for nobody else: without a name, or with several, the request
-// is refused.
+// person returns the person whom a proxy names. It returns a refusal for no name or several names, because a proxy's
+// token is valid only with a person.
 func (g *Gate) person(request *http.Request) (string, error) {
 	given := request.Header.Values(g.options.PersonHeader)
 	refuse := func(why string) error {
@@ -101,8 +102,8 @@ func (g *Gate) person(request *http.Request) (string, error) {
 	return "", refuse("there are several")
 }
 
-// Origin returns the address from which a request comes. If the caller is a proxy that names the person, it is the address that the
-// proxy has seen, and proxy is its own; else "".
+// Origin returns the address from which a request comes. For a proxy that names the person, address is the one that the
+// proxy has seen, and proxy is the proxy's own; otherwise proxy is "".
 func (c Caller) Origin(request *http.Request) (address, proxy string) {
 	address = request.RemoteAddr
 	if peer, err := netip.ParseAddrPort(address); err == nil {
@@ -119,8 +120,8 @@ func (c Caller) Origin(request *http.Request) (address, proxy string) {
 	return address, address
 }
 
-// bearer returns the token of a request; "" for none. Browsers ask for a name and a password: the token is the password.
-// Known is false if Authorization names no scheme, or another one than these two.
+// bearer returns the token of a request; "" for none. A browser asks for a name and a password; the password is the
+// token. known is false if Authorization has no scheme, or another one than these two.
 func bearer(request *http.Request) (token string, known bool) {
 	given := request.Header.Get("Authorization")
 	scheme, token, _ := strings.Cut(given, " ")
@@ -131,7 +132,8 @@ func bearer(request *http.Request) (token string, known bool) {
 	return password, basic && password != ""
 }
 
-// challenge returns the challenge of a 401 answer: Basic for a browser that shows a page, because it can ask for a password.
+// challenge returns the challenge of a 401 answer: Basic for a browser that shows a page, because a browser can ask for
+// a password.
 func challenge(request *http.Request) string {
 	if strings.Contains(request.Header.Get("Accept"), "text/html") {
 		return browserChallenge
@@ -139,10 +141,10 @@ func challenge(request *http.Request) string {
 	return operatorChallenge
 }
 
-// forwarding has the headers of requests that a proxy has forwarded.
+// forwarding has the headers that proxies add to forwarded requests.
 var forwarding = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"}
 
-// remote returns why a request may come from another machine; "" if it comes from this one.
+// remote returns why a request may come from another machine; "" if it comes from this machine.
 func remote(request *http.Request) (reason string) {
 	peer, err := netip.ParseAddrPort(request.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() {
@@ -159,7 +161,7 @@ func remote(request *http.Request) (reason string) {
 	return ""
 }
 
-// loopbackHost returns whether Host is a name that always means this machine.
+// loopbackHost reports whether Host is a name that always means this machine.
 func loopbackHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// The number of requests that are in memory.
+// The numbers of requests in memory.
 const (
-	few  = 4  // of each device
+	few  = 4  // of any device
 	many = 64 // of a device that sends more; further ones in the same second are refused
 
 	// spare is the number of requests beyond few, of all devices together.
@@ -21,7 +21,7 @@ const (
 // shards is the number of locks.
 const shards = 64
 
-// An outcome of the check for a replay.
+// An outcome is the result of the check for a replay.
 type outcome int
 
 const (
@@ -32,22 +32,22 @@ const (
 	crowded          // too many devices
 )
 
-// A replays remembers the requests of devices for as long as they could be replayed. It uses some 100 bytes for each device
-// that sent a request within the window, and at most 8 MiB for bursts of all devices. If a device sends too many requests,
-// its oldest one is dropped, and requests that are not newer than that one are refused. So no request is accepted twice; a
-// device that floods the server only loses requests that overtake each other.
+// A replays remembers the requests of devices for as long as they could be replayed. It uses some 100 bytes for each
+// device that sent a request within the window, and at most 8 MiB for bursts of all devices. If a device sends too many
+// requests, replays drops the device's oldest one, and refuses requests that are not newer than that one. Thus no
+// request is accepted twice, and a device that floods the server only loses requests that overtake each other.
 //
 // It remembers only verified requests, so that only registered devices use its memory.
 type replays struct {
 	window time.Duration
-	most   int // of devices; 0 for any number
+	most   int // of devices; 0 means any number
 	seed   maphash.Seed
 	spare  atomic.Int64
 	shards [shards]shard
 }
 
 type shard struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	devices map[uint64]*trail
 	swept   int64 // seconds since 1970
 }
@@ -60,8 +60,8 @@ type trail struct {
 	rest  []footprint
 }
 
-// A footprint is a request: its time and a part of its nonce. If two nonces share that part, the second is refused, and the
-// device tries another one.
+// A footprint is a request: its time and a part of its nonce. If two nonces share that part, the second request is
+// refused, and the device repeats it with another nonce.
 type footprint struct{ created, nonce uint32 }
 
 func newReplays(window time.Duration, most int) *replays {
@@ -72,13 +72,13 @@ func newReplays(window time.Duration, most int) *replays {
 	return r
 }
 
-// look checks a request without recording it.
-func (r *replays) look(keyID, nonce string, created, now time.Time) outcome {
+// check checks a request without recording it.
+func (r *replays) check(keyID, nonce string, created, now time.Time) outcome {
 	return r.judge(keyID, nonce, created, now, false)
 }
 
-// take checks a request and records it if it is fresh.
-func (r *replays) take(keyID, nonce string, created, now time.Time) outcome {
+// accept checks a request and records it if it is fresh.
+func (r *replays) accept(keyID, nonce string, created, now time.Time) outcome {
 	return r.judge(keyID, nonce, created, now, true)
 }
 
@@ -108,17 +108,17 @@ func (r *replays) judge(keyID, nonce string, created, now time.Time, keep bool) 
 	if !keep {
 		return fresh
 	}
-	return r.keep(known, print)
+	return r.record(known, print)
 }
 
-// keep makes room for a request and records it.
-func (r *replays) keep(known *trail, print footprint) outcome {
+// record makes room for a request and records it.
+func (r *replays) record(known *trail, print footprint) outcome {
 	if known.n < few {
 		known.first[known.n] = print
 		known.n++
 		return fresh
 	}
-	// Requests of the last minute may overtake each other, while there is room.
+	// While there is room, requests of the last minute may overtake each other.
 	oldest := known.oldest()
 	full := len(known.rest) >= many-few || r.spare.Load() >= spare
 	if !full && oldest+60 > print.created {
@@ -134,10 +134,10 @@ func (r *replays) keep(known *trail, print footprint) outcome {
 	}
 	r.forget(known, oldest)
 	known.floor = max(known.floor, oldest)
-	return r.keep(known, print)
+	return r.record(known, print)
 }
 
-// all returns the requests in no order.
+// all returns the requests in any order.
 func (t *trail) all() iter.Seq[footprint] {
 	return func(yield func(footprint) bool) {
 		for _, part := range [][]footprint{t.first[:t.n], t.rest} {
@@ -165,7 +165,7 @@ func (t *trail) newest() (newest uint32) {
 	return newest
 }
 
-// forget drops the requests up to a time.
+// forget removes the requests up to a time.
 func (r *replays) forget(known *trail, until uint32) {
 	left := make([]footprint, 0, few+len(known.rest))
 	for print := range known.all() {
@@ -182,7 +182,7 @@ func (r *replays) forget(known *trail, until uint32) {
 	}
 }
 
-// sweep drops devices whose requests are all too old to be replayed. It runs once in a window.
+// sweep removes devices whose requests are all too old to be replayed. It runs once in a window.
 func (r *replays) sweep(shard *shard, now time.Time) {
 	if now.Unix()-shard.swept < int64(r.window/time.Second) {
 		return

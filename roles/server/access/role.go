@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// A Role says which rights an operator's token gives.
+// A Role is a set of rights of an operator's token.
 type Role string
 
-// The roles. The values are kept in stores.
+// The roles. Stores contain the values.
 const (
 	RoleViewer   Role = "viewer"   // reads
 	RoleOperator Role = "operator" // reads, and changes layers, labels and the like
@@ -22,7 +22,7 @@ const (
 // Roles lists the roles.
 func Roles() []Role { return []Role{RoleViewer, RoleOperator, RoleApprover, RoleAdmin} }
 
-// ParseRole reads a role.
+// ParseRole parses a role.
 func ParseRole(text string) (Role, error) {
 	if role := Role(text); slices.Contains(Roles(), role) {
 		return role, nil
@@ -30,10 +30,10 @@ func ParseRole(text string) (Role, error) {
 	return "", fmt.Errorf("%q is no role; want viewer, operator, approver or admin", text)
 }
 
-// Scoped returns whether a token of the role may be limited to some devices.
+// Scoped reports whether a token of the role may be limited to some devices.
 func (r Role) Scoped() bool { return r == RoleOperator || r == RoleApprover }
 
-// roles lists who has a right; other rights than these are not for operators.
+// roles has the roles for each right. A right that is not in it is not for operators.
 var roles = map[Right][]Role{
 	Read:           Roles(),
 	Write:          {RoleOperator, RoleAdmin},
@@ -43,16 +43,16 @@ var roles = map[Right][]Role{
 	Administer:     {RoleAdmin},
 }
 
-// Roles lists the roles that have a right, and whether a token with a scope has it, too. Rights that are not for operators have
-// no roles.
+// Roles lists the roles that have a right. scoped reports whether a token with a scope has the right, too. A right that
+// is not for operators has no roles.
 func (r Right) Roles() (list []Role, scoped bool) {
 	return slices.Clone(roles[r]), r == Read || r == WriteInScope || r == ApproveInScope
 }
 
-// Changes returns whether the right is one of operators to change something.
+// Changes reports whether operators with the right change something.
 func (r Right) Changes() bool { return roles[r] != nil && r != Read }
 
-// A Scope is the labels that all devices have which a token is for. The empty scope is all devices.
+// A Scope has the labels of the devices for which a token is valid. The empty scope is all devices.
 type Scope map[string]string
 
 // String returns the scope as a selector, such as "line=2,site=berlin".
@@ -64,10 +64,10 @@ func (s Scope) String() string {
 	return strings.Join(terms, ",")
 }
 
-// May returns whether an operator has a right, as far as the route decides.
+// May reports whether an operator has a right, as far as the route decides.
 func (c Caller) May(right Right) bool { return c.Lacks(right) == nil }
 
-// Lacks returns the *Refusal of an operator who does not have a right; nil if the operator has it.
+// Lacks returns nil if an operator has a right, and otherwise a *Refusal.
 func (c Caller) Lacks(right Right) error {
 	if c.Kind == Nobody {
 		return nil
@@ -75,7 +75,7 @@ func (c Caller) Lacks(right Right) error {
 	return c.permit(right)
 }
 
-// permit returns the refusal of an operator who does not have a right; nil if the operator has it.
+// permit returns nil if an operator has a right, and otherwise a refusal.
 func (c Caller) permit(right Right) error {
 	refuse := func(detail string) error {
 		return &Refusal{Status: http.StatusForbidden, Detail: detail, Challenge: operatorChallenge + `, error="insufficient_scope"`, Caller: c}

@@ -16,34 +16,34 @@ const (
 	Enrol   Purpose = "enrol"   // the registration of devices
 )
 
-// A Token describes a token. Only its holder has the token itself.
+// A Token describes a token. It does not have the secret text, which only the holder has.
 type Token struct {
-	Name     string // for people and in the history; no other token ever has it
+	Name     string // for people and in the history; no other token ever gets it
 	Purpose  Purpose
 	Digest   [sha256.Size]byte // of the token's text
 	Role     Role              // of an operator's token
-	Scope    Scope             // of an operator's token; nil for all devices
-	Created  time.Time         // all times to the second
-	Expires  time.Time         // zero for never
+	Scope    Scope             // of an operator's token; nil means all devices
+	Created  time.Time         // all times have a precision of seconds
+	Expires  time.Time         // zero means never
 	Revoked  time.Time         // zero if it is not
-	LastUsed time.Time         // zero for never; may lag by minutes
-	Limit    int64             // number of devices that an enrolment token admits; 0 for any number
-	Used     int64             // number of devices that it has admitted
-	Labels   map[string]string // of the devices that it admits; nil for none
-	Proxy    bool              // the holder of an operator's token is a proxy, which names the person
+	LastUsed time.Time         // zero means never; may be some minutes late
+	Limit    int64             // how many devices an enrolment token admits; 0 means any number
+	Used     int64             // how many devices it has admitted
+	Labels   map[string]string // of the admitted devices; nil for none
+	Proxy    bool              // the holder of the operator's token is a proxy that names the person
 }
 
-// Valid returns whether the token can be used at a time.
+// Valid reports whether the token is valid at a time.
 func (t Token) Valid(at time.Time) bool {
 	return t.Revoked.IsZero() && (t.Expires.IsZero() || at.Before(t.Expires)) && (t.Limit == 0 || t.Used < t.Limit)
 }
 
-// Administers returns whether the token is an admin's that can be used at a time.
+// Administers reports whether the token is an admin's and valid at a time.
 func (t Token) Administers(at time.Time) bool {
 	return t.Purpose == Operate && t.Role == RoleAdmin && t.Valid(at)
 }
 
-// Check returns why a token with these members makes no sense; nil if it does. It does not check the words of labels.
+// Check returns an error for members that contradict each other. It does not check the words of labels.
 func (t Token) Check() error {
 	if err := CheckName(t.Name); err != nil {
 		return err
@@ -83,23 +83,26 @@ var (
 	ErrLastAdmin    = errors.New("no other admin's token would be valid")
 )
 
-// A Store stores tokens. A change is durable when the call returns. A call sees what other processes have written, because
-// commands change tokens while the server runs. Methods are safe for concurrent use. Package storetest has the contract.
+// A Store stores tokens. A change is durable when the call returns. A call sees what other processes have written,
+// because commands change tokens while the server runs. It is safe for concurrent use. Package storetest has the
+// contract.
 type Store interface {
 	// AddToken stores a new token, or returns ErrTokenExists.
 	AddToken(ctx context.Context, token Token) error
 	// Tokens returns all tokens, revoked ones too, in the order of their creation.
 	Tokens(ctx context.Context) ([]Token, error)
-	// Token returns the token of a digest, also if it is revoked or expired, or ErrUnknownToken.
+	// Token returns the token with a digest, also a revoked or expired one, or ErrUnknownToken.
 	Token(ctx context.Context, digest [sha256.Size]byte) (Token, error)
-	// Guarded returns whether there ever was an operator's token.
+	// Guarded reports whether the store has ever had an operator's token.
 	Guarded(ctx context.Context) (bool, error)
-	// RevokeToken revokes a token, or returns ErrUnknownToken. Revoking it again changes nothing. If sparing is true and the token
-	// is the only admin's that is valid at that time, it returns ErrLastAdmin.
+	// RevokeToken revokes a token, or returns ErrUnknownToken. A second call changes nothing. If sparing is true and no
+	// other admin's token is valid at that time, it returns ErrLastAdmin.
 	RevokeToken(ctx context.Context, name string, at time.Time, sparing bool) error
-	// SpendToken counts one use of the enrolment token of a digest, if it is valid at that time, and returns it as it is
-	// then. Else it returns ErrUnknownToken, also for an operator's token, or ErrTokenSpent.
+	// SpendToken counts one use of the enrolment token with a digest, and returns the token after that. It returns
+	// ErrTokenSpent for a token that is not valid at that time, and ErrUnknownToken for an unknown token or an
+	// operator's.
 	SpendToken(ctx context.Context, digest [sha256.Size]byte, at time.Time) (Token, error)
-	// TouchTokens stores when tokens were used last, by name. It ignores unknown names and times before the stored ones.
+	// TouchTokens stores when tokens were last used, by name. It ignores unknown names and times before the stored
+	// ones.
 	TouchTokens(ctx context.Context, used map[string]time.Time) error
 }

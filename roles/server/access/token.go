@@ -15,22 +15,22 @@ var prefixes = map[Purpose]string{Operate: "aspects-operate-", Enrol: "aspects-e
 // maxName is the largest length of a token's name, in characters.
 const maxName = 64
 
-// NewToken makes a token of 130 random bits for a purpose. The text is for its holder; store only the digest.
+// NewToken makes a token of 130 random bits for a purpose. text is for the holder; store only the digest.
 func NewToken(purpose Purpose) (text string, digest [sha256.Size]byte) {
 	text = prefixes[purpose] + rand.Text()
 	return text, TokenDigest(text)
 }
 
-// TokenDigest is the digest of a token for the store. It needs no salt, because nobody can guess a token.
+// TokenDigest returns the digest of a token for the store. It needs no salt, because nobody can guess a token.
 func TokenDigest(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
 
-// likeToken returns whether a text can be a token, before the store is read.
+// likeToken reports whether a text has the form of a token. It saves reads of the store.
 func likeToken(text string, purpose Purpose) bool {
 	rest, ok := strings.CutPrefix(text, prefixes[purpose])
 	return ok && len(rest) == 26
 }
 
-// CheckName refuses names that a list or the history cannot show.
+// CheckName returns an error for a name that a list or the history cannot show.
 func CheckName(name string) error {
 	switch {
 	case name == "" || name != strings.TrimSpace(name):

@@ -12,7 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// acts says for the audit log what each changing route does: a verb and a thing, with the parameters of the path.
+// acts has the audit log's name for each changing route: a verb and a thing, with the parameters of the path.
 var acts = map[string]string{
 	"PUT /target-config/":              "set layers/everyone",
 	"DELETE /devices/:uuid/":           "delete devices/:uuid",
@@ -42,8 +42,9 @@ var acts = map[string]string{
 	"DELETE /tokens/:name/":            "revoke tokens/:name",
 }
 
-// audited is the middleware of an operators' route. It begins the record of an act, which the store writes with the change. An act that
-// changes nothing has its record before the answer. It also counts requests without a valid token.
+// audited returns the middleware of an operators' route. It begins the record of an act, which the store writes with
+// the change. If the act changes nothing, the record is written before the answer. It also counts requests without a
+// valid token.
 func (h *handlers) audited(route Route) echo.MiddlewareFunc {
 	verb, thing, _ := strings.Cut(route.Act, " ")
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
@@ -93,7 +94,7 @@ func (h *handlers) countStranger(c echo.Context, record audit.Record, err error)
 	return true
 }
 
-// identified is the middleware behind the check of who calls.
+// identified is the middleware that sets who acts in the record. It runs after the check of the caller.
 func identified(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		identify(audit.From(c.Request().Context()), access.From(c.Request().Context()), c.Request())
@@ -101,14 +102,14 @@ func identified(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// identify says in a record who acts.
+// identify sets in a record who acts.
 func identify(pending *audit.Pending, caller access.Caller, request *http.Request) {
 	pending.Amend(func(r *audit.Record) {
 		*r = Actor(*r, caller, request)
 	})
 }
 
-// Actor returns a record with who acts, and from where.
+// Actor returns a record with who acts, and from which address.
 func Actor(r audit.Record, caller access.Caller, request *http.Request) audit.Record {
 	if r.Kind = audit.Operator; caller.Kind == access.Loopback {
 		r.Kind = audit.Loopback
@@ -118,7 +119,7 @@ func Actor(r audit.Record, caller access.Caller, request *http.Request) audit.Re
 	return r
 }
 
-// recordRead writes to the audit log, before the answer, that the caller reads something that is as good as a secret.
+// recordRead writes to the audit log, before the answer, that the caller reads something as valuable as a secret.
 func (h *handlers) recordRead(c echo.Context, thing string) error {
 	if h.audit == nil {
 		return nil
@@ -127,7 +128,7 @@ func (h *handlers) recordRead(c echo.Context, thing string) error {
 	return h.audit.Write(c.Request().Context(), Actor(record, access.From(c.Request().Context()), c.Request()))
 }
 
-// dryRunAsked returns whether a request is a dry run, which is no act.
+// dryRunAsked reports whether a request is a dry run, which is no act.
 func dryRunAsked(c echo.Context) bool {
 	given, there := c.QueryParams()["dry-run"]
 	if !there {
@@ -137,7 +138,8 @@ func dryRunAsked(c echo.Context) bool {
 	return err == nil && dry || strings.Contains("&"+c.Request().URL.RawQuery+"&", "&dry-run&")
 }
 
-// Reason returns why something is refused, for the audit log. Of what a body has it names the places only: a value may be a secret.
+// Reason returns why a request is refused, for the audit log. For a body it names only the invalid fields, because a
+// value may be a secret.
 func Reason(err error) string {
 	answer := problemOf(err)
 	if answer.Status != http.StatusUnprocessableEntity {

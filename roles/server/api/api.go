@@ -1,9 +1,9 @@
-// Package api is the fleet server's HTTP API. New returns it as an Echo application: routes.go has the table of routes,
-// each resource has a file with its handlers, body.go and query.go read requests, and problem.go maps errors to
-// answers.
+// Package api is the fleet server's HTTP API. Its main function is New, which returns the API as an Echo application.
+// routes.go has the table of routes, each resource has a file with its handlers, body.go and query.go parse requests,
+// and problem.go maps errors to answers.
 //
 // Package fleet has the rules and the state, package access decides who may call. Package swagger has the description
-// of the API, which go generate makes of the annotations here:
+// of the API, which go generate makes from the annotations here:
 //
 //	@title			aspects-poc fleet server
 //	@version		1

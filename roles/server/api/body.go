@@ -25,20 +25,21 @@ import (
 // wholeBody is the name of the body in the list of invalid fields.
 const wholeBody = "body"
 
-// mostStrangers is the largest number of unknown members that a refusal names.
+// mostStrangers is the largest number of unknown members in a refusal.
 const mostStrangers = params.MostComplaints
 
 // A field is a required or optional member of a body.
 type field struct {
 	name string
-	// read stores the value, or returns what it must be: "must be …". Nil for an object of fields.
+	// read stores the value. It returns a complaint such as "must be …" for an invalid one. It is nil for an object of
+	// fields.
 	read     func(jsontext.Value) (complaint string)
 	fields   []field
 	optional bool
-	present  *bool // set to whether the member is there; nil if that does not matter
+	present  *bool // set to whether the body has the member; nil if that does not matter
 }
 
-// decode reads a request's body, a JSON object with exactly these members. A refusal lists all invalid members.
+// decode parses a request's body, a JSON object with exactly these members. Its error lists all invalid members.
 func (h *handlers) decode(c echo.Context, fields ...field) error {
 	text, err := h.readBody(c)
 	if err != nil {
@@ -49,14 +50,14 @@ func (h *handlers) decode(c echo.Context, fields ...field) error {
 	if err != nil {
 		return err
 	}
-	if wrong := takeMembers("", members, fields); wrong != nil {
+	if wrong := assign("", members, fields); wrong != nil {
 		return fieldProblem(wrong...)
 	}
 	return nil
 }
 
-// takeMembers reads the members of an object into fields, and returns the problems. Prefix is added to the names in them.
-func takeMembers(prefix string, members []member, fields []field) (wrong []serverapi.FieldProblem) {
+// assign parses the members of an object into fields, and returns the problems. It adds prefix to the names in them.
+func assign(prefix string, members []member, fields []field) (wrong []serverapi.FieldProblem) {
 	complain := func(name, message string) {
 		wrong = append(wrong, serverapi.FieldProblem{Field: name, Message: message})
 	}
@@ -89,7 +90,7 @@ func takeMembers(prefix string, members []member, fields []field) (wrong []serve
 			complain(prefix+field.name, "is no object") // cannot happen: it has been parsed before
 			continue
 		}
-		wrong = append(wrong, takeMembers(prefix+field.name+".", below, field.fields)...)
+		wrong = append(wrong, assign(prefix+field.name+".", below, field.fields)...)
 	}
 	if taken == len(members) {
 		return wrong
@@ -131,13 +132,13 @@ func (h *handlers) readBody(c echo.Context) ([]byte, error) {
 	return h.readAll(c)
 }
 
-// A kept body has been read already.
+// A kept is a body that has been read already.
 type kept struct {
 	io.ReadCloser
 	text []byte
 }
 
-// readAll reads a body of any type. It keeps the body in the request: several steps of a request ask for it.
+// readAll reads a body of any type. The request remembers the body, because several steps of the request read it.
 func (h *handlers) readAll(c echo.Context) ([]byte, error) { return h.readUpTo(c, h.limit) }
 
 // readUpTo is readAll for a body of up to limit bytes.
@@ -172,9 +173,10 @@ func (h *handlers) readUpTo(c echo.Context, limit int64) ([]byte, error) {
 	return nil, refused
 }
 
-// readSized reads a body of a length; -1 if it is not known. A usual one takes no more memory than that.
+// readSized reads a body of this length; -1 if the length is not known. For a usual body it allocates no more than its
+// length.
 func readSized(body io.Reader, length int64) ([]byte, error) {
-	const usual = 4 << 10 // bytes; others get memory as they come
+	const usual = 4 << 10 // bytes; for others the memory grows with the data
 	if length < 0 || length > usual {
 		return io.ReadAll(body)
 	}
@@ -183,7 +185,7 @@ func readSized(body io.Reader, length int64) ([]byte, error) {
 	return text, err
 }
 
-// A member is one of a JSON object.
+// A member is a member of a JSON object.
 type member struct {
 	name  string
 	value jsontext.Value
@@ -219,7 +221,7 @@ func parseObject(text []byte) (members []member, err error) {
 	return members, nil
 }
 
-// readMembers reads an object of a text.
+// readMembers reads the members of an object.
 func readMembers(decoder *jsontext.Decoder, text []byte) (members []member, err error) {
 	for _, err = decoder.ReadToken(); err == nil && decoder.PeekKind() != '}'; {
 		var name jsontext.Token
@@ -239,10 +241,10 @@ func readMembers(decoder *jsontext.Decoder, text []byte) (members []member, err 
 	return members, err
 }
 
-// tooMany refuses a text with more values than the client accepts in an answer: what a device reports is an answer to an
-// operator. Other faults are the parser's.
+// tooMany returns an error for a text with more values than the client accepts in an answer, because the answers to
+// operators contain the reports of devices. The parser finds other faults.
 func tooMany(text []byte) error {
-	if len(text) < 2*serverapi.Limits.Values { // a value takes two bytes at least
+	if len(text) < 2*serverapi.Limits.Values { // a value has at least two bytes
 		return nil
 	}
 	var exceeded jsonvalue.LimitError
@@ -301,7 +303,7 @@ func invalidUTF8(text []byte) int {
 	return -1
 }
 
-// kindOf returns the name of a value's type.
+// kindOf returns the name of a value's JSON type.
 func kindOf(value jsontext.Value) string {
 	switch value.Kind() {
 	case 'n':

@@ -36,14 +36,14 @@ func tags(header http.Header, name string) (list []string) {
 	return list
 }
 
-// unchanged returns whether the reader already has the revision.
+// unchanged reports whether the reader already has the revision.
 func unchanged(c echo.Context, revision int64) bool {
 	return slices.ContainsFunc(tags(c.Request().Header, ifNoneMatch), func(tag string) bool {
 		return tag == "*" && revision > 0 || strings.TrimPrefix(tag, "W/") == tagOf(revision)
 	})
 }
 
-// failing returns the header whose condition does not hold; "" for none. Revision is the layer's; 0 if there is no layer.
+// failing returns the header whose condition is false; "" for none. revision is the layer's; 0 if there is no layer.
 func failing(c echo.Context, revision int64) (name string) {
 	wanted := tags(c.Request().Header, ifMatch)
 	switch {
@@ -57,7 +57,7 @@ func failing(c echo.Context, revision int64) (name string) {
 	return ""
 }
 
-// condition limits a change to the conditions of its request.
+// condition sets the conditions of a request in its change.
 func (h *handlers) condition(c echo.Context, change *fleet.Change) error {
 	match, err := matching(c, "layer", func() (int64, error) {
 		present, err := h.fleet.Layer(c.Request().Context(), change.Name)
@@ -72,8 +72,8 @@ func (h *handlers) condition(c echo.Context, change *fleet.Change) error {
 	return err
 }
 
-// matching returns the revision that something must have by the conditions of a request; nil for any. present returns the
-// revision that it has.
+// matching returns the revision that the conditions of a request demand; nil for any. present returns the present
+// revision.
 func matching(c echo.Context, what string, present func() (int64, error)) (*int64, error) {
 	header := c.Request().Header
 	if tags(header, ifMatch) == nil && tags(header, ifNoneMatch) == nil {
@@ -89,7 +89,8 @@ func matching(c echo.Context, what string, present func() (int64, error)) (*int6
 	return &revision, nil
 }
 
-// stale returns the refusal for a condition that does not hold. Revision is that of what the request changes; 0 if there is none.
+// stale returns the refusal for a false condition. revision is that of what the request changes; 0 if it does not
+// exist.
 func stale(header http.Header, what, name string, revision int64) error {
 	has := "the " + what + " has the ETag " + tagOf(revision)
 	if revision == 0 {
@@ -107,7 +108,7 @@ func stale(header http.Header, what, name string, revision int64) error {
 	return staleProblem(fmt.Sprintf("%s: %s does not hold: %s%s", name, clip(strings.Join(given, ", ")), has, hint))
 }
 
-// noConditions checks conditions on a resource without ETag: none ever matches.
+// noConditions returns an error for conditions on a resource without an ETag, because none can hold.
 func noConditions(header http.Header) error {
 	for _, name := range []string{ifMatch, ifNoneMatch} {
 		given := tags(header, name)

@@ -55,8 +55,8 @@ func (h *handlers) listDevices(c echo.Context) error {
 	return answerJSON(c, page)
 }
 
-// Match returns the filter for devices that have a text in their UUID, name, address, architecture or labels ("name=value"). It
-// ignores case. It returns nil for no text.
+// Match returns a filter for devices with a text in their UUID, name, address, architecture or labels ("name=value").
+// It ignores case. For "" it returns nil.
 func Match(text string) func(fleet.Device) bool {
 	text = strings.ToLower(strings.TrimSpace(text))
 	if text == "" {
@@ -95,7 +95,7 @@ func (h *handlers) getDevice(c echo.Context) error {
 	return h.answerDevice(c, func(id uuid.UUID) (fleet.View, error) { return h.fleet.Device(c.Request().Context(), id) })
 }
 
-// answerDevice answers with the device that a function returns for the UUID in the path.
+// answerDevice answers with the device that of returns for the UUID in the path.
 func (h *handlers) answerDevice(c echo.Context, of func(uuid.UUID) (fleet.View, error)) error {
 	id, err := h.device(c)
 	if err != nil {
@@ -217,7 +217,7 @@ func (h *handlers) putName(c echo.Context) error {
 	})
 }
 
-// deleteName takes a device's name away.
+// deleteName removes a device's name.
 //
 //	@Summary	Take a device's name away
 //	@Tags		devices
@@ -237,7 +237,7 @@ func (h *handlers) deleteName(c echo.Context) error {
 	})
 }
 
-// approveDevice lets a device poll.
+// approveDevice approves a device.
 //
 //	@Summary		Approve a device
 //	@Description	A pending or revoked device may poll from now on.
@@ -300,7 +300,7 @@ func (h *handlers) deleteCloned(c echo.Context) error {
 	return h.withoutAnswer(c, func(ctx context.Context, id uuid.UUID) error { return h.fleet.SetAlone(ctx, id, within(c)) })
 }
 
-// withoutAnswer calls a function for the device in the path, and answers 204.
+// withoutAnswer calls do for the device in the path, and answers 204.
 func (h *handlers) withoutAnswer(c echo.Context, do func(context.Context, uuid.UUID) error) error {
 	id, err := h.device(c)
 	if err != nil {

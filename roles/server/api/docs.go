@@ -17,7 +17,7 @@ import (
 // files often have one, such as ?v=2.
 func documentation(app *echo.Echo) {
 	sum := sha256.Sum256([]byte(swagger.Description()))
-	// net/http leaves the body out of an answer to HEAD.
+	// net/http removes the body from an answer to HEAD.
 	get := func(path string, handle echo.HandlerFunc) {
 		app.GET(path, handle)
 		app.HEAD(path, handle)
@@ -40,12 +40,12 @@ func documentation(app *echo.Echo) {
 		if name != "index.html" && !slices.Contains(swagger.UIFiles(), name) {
 			return echo.ErrNotFound
 		}
-		// The page loads files of this server only. It has a script inside, and Swagger UI sets styles in scripts and
+		// The page loads only files of this server. It has an inline script, and Swagger UI sets styles in scripts and
 		// has pictures in its styles.
 		c.Response().Header().Set("Content-Security-Policy", "default-src 'self'; script-src 'self' 'unsafe-inline'; "+
 			"style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
-		// echo-swagger takes the name from the URI, fails on a query, and does not know HEAD: it gets a request of its own.
-		// The original request is restored, because net/http asks it whether to send a body.
+		// echo-swagger takes the name of the file from the URI, fails on a query, and does not support HEAD. So it gets
+		// a copy of the request. The original is restored, because net/http reads from it whether to send a body.
 		given := c.Request()
 		asked := given.WithContext(given.Context())
 		asked.Method, asked.RequestURI = http.MethodGet, "/docs/"+name

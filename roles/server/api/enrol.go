@@ -12,7 +12,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// enrol registers a device, if it may register, or returns the device of the same key.
+// enrol registers a device, or returns the device with the same key. It returns a refusal if the device may not
+// register.
 func (h *handlers) enrol(c echo.Context, identity fleet.Identity, said fleet.Labels, token string) (fleet.Device, error) {
 	ctx := c.Request().Context()
 	keyID, status := "", fleet.Active
@@ -25,7 +26,7 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, said fleet.Lab
 		} else if err != nil {
 			return fleet.Device{}, err
 		}
-		// A device that registers again, because it missed the answer, does not use the token again.
+		// A device that registers again because it missed the answer does not use its token twice.
 		known, err := h.fleet.DeviceByKey(ctx, fleet.KeyID(identity.PublicKeyRSA)) // a revoked key is refused unsigned, too
 		if err == nil {
 			if err := h.gate.Again(keyID, holder(known)); err != nil {
@@ -62,7 +63,7 @@ func (h *handlers) enrol(c echo.Context, identity fleet.Identity, said fleet.Lab
 	return h.beginToSign(ctx, device, keyID, identity.PublicKeyRSA, labels)
 }
 
-// labelsOf returns the labels of a device that registers: those that it says of itself, and those of its enrolment token.
+// labelsOf returns the labels of a device that registers: its own, and those of its enrolment token.
 func labelsOf(said, token fleet.Labels) (fleet.Labels, error) {
 	labels := said.Said()
 	maps.Copy(labels, token)
@@ -72,8 +73,9 @@ func labelsOf(said, token fleet.Labels) (fleet.Labels, error) {
 	return labels, nil
 }
 
-// beginToSign records that a device signs from now on. Somebody without the private key may have registered its public key
-// before: the device gets the labels of its own registration; see fleet.Relabel for those that an operator has changed.
+// beginToSign records that a device signs. Somebody without the private key may have registered its public key before.
+// So the device gets the labels of its own registration; fleet.Relabel describes the labels that an operator has
+// changed.
 func (h *handlers) beginToSign(
 	ctx context.Context, device fleet.Device, keyID, publicKey string, labels fleet.Labels,
 ) (fleet.Device, error) {
@@ -92,7 +94,7 @@ func (h *handlers) beginToSign(
 	return device, nil
 }
 
-// holder returns what package access needs to know of a device.
+// holder converts a device for package access.
 func holder(device fleet.Device) access.Holder {
 	return access.Holder{ID: device.ID, KeyID: device.KeyID, PublicKey: device.PublicKeyRSA, Status: device.Status.String()}
 }

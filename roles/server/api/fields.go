@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// text reads a string of 1 to limit characters.
+// text parses a string of 1 to limit characters.
 func text(target *string, limit int) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '"' {
@@ -37,7 +37,7 @@ func text(target *string, limit int) func(jsontext.Value) string {
 	}
 }
 
-// ipAddress reads an IPv4 or IPv6 address, and stores it as it was written.
+// ipAddress parses an IPv4 or IPv6 address, and stores it as written.
 func ipAddress(target *string) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		var given string
@@ -52,7 +52,7 @@ func ipAddress(target *string) func(jsontext.Value) string {
 	}
 }
 
-// deviceID reads a UUID.
+// deviceID parses a UUID.
 func deviceID(target *uuid.UUID) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		var given string
@@ -65,7 +65,7 @@ func deviceID(target *uuid.UUID) func(jsontext.Value) string {
 	}
 }
 
-// parseID reads a UUID with or without hyphens. uuid.Parse accepts more, such as any character in place of braces.
+// parseID parses a UUID with or without hyphens. uuid.Parse accepts more, such as any character in place of braces.
 func parseID(given string) (id uuid.UUID, complaint string) {
 	id, err := uuid.Parse(given)
 	if err != nil || len(given) != 36 && len(given) != 32 {
@@ -74,7 +74,7 @@ func parseID(given string) (id uuid.UUID, complaint string) {
 	return id, ""
 }
 
-// configuration reads an object.
+// configuration parses an object.
 func configuration(target *fleet.Config) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '{' {
@@ -89,8 +89,8 @@ func configuration(target *fleet.Config) func(jsontext.Value) string {
 	}
 }
 
-// word reads a string of at most limit characters. It cuts a longer one: the device's engine wrote it, and a report is not
-// refused for a long text.
+// word parses a string, and cuts it to limit characters. The device's engine wrote the text, and a report must not be
+// refused for a long one.
 func word(target *string, limit int) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '"' {
@@ -106,7 +106,7 @@ func word(target *string, limit int) func(jsontext.Value) string {
 	}
 }
 
-// integer reads a whole number of at least least.
+// integer parses a whole number of at least least.
 func integer(target *int64, least int64) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '0' {
@@ -124,7 +124,7 @@ func integer(target *int64, least int64) func(jsontext.Value) string {
 	}
 }
 
-// labels reads a device's labels.
+// labels parses a device's labels.
 func labels(target *fleet.Labels) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '{' {
@@ -144,7 +144,7 @@ func labels(target *fleet.Labels) func(jsontext.Value) string {
 	}
 }
 
-// selector reads a selector of labels.
+// selector parses a selector of labels.
 func selector(target *fleet.Selector) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		var given string

@@ -17,29 +17,29 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// errLater is what a handler returns whose request is answered later.
+// errLater is the error of a handler whose request is answered later.
 var errLater = errors.New("the request is answered later")
 
-// Keys of what the context of a request has.
+// Keys of values in a request's context.
 const (
 	beginKey = "begin" // when it came
 	turnKey  = "turn"  // the *turn that it has: see inTurn
 )
 
-// A wait is what a request waits for.
+// A wait is an event for which a request waits.
 type wait interface {
-	// Then has a function called when the wait is over, on a goroutine of its own. It is called once.
+	// Then calls answer once, when the wait is over, on a goroutine of its own.
 	Then(answer func())
-	// End ends the wait, because the client has gone. It does not wait.
+	// End ends the wait, because the client has left. It does not block.
 	End(error)
 }
 
-// later has a request answered by a function when a wait is over. Of the request it keeps what the answer and the access log
-// need. The function gets another context, whose request has no headers and no body.
+// later answers a request with answer when a wait is over. It holds only the parts of the request that the answer and
+// the access log need. answer gets another context, whose request has no headers and no body.
 //
-// Without a lot, or where the lot cannot take the connection, the handler itself waits.
+// Without a lot, or if the lot cannot take the connection, the handler itself waits.
 func (h *handlers) later(c echo.Context, waits wait, answer echo.HandlerFunc) error {
-	// Copies: the texts of a request may be parts of larger ones.
+	// Copies, because the texts may be parts of larger ones.
 	method, path, client := strings.Clone(c.Request().Method), strings.Clone(c.Request().URL.Path), c.Request().RemoteAddr
 	return h.park(c, waits, answer, func() *http.Request {
 		return &http.Request{Method: method, URL: &url.URL{Path: path}, RemoteAddr: client, Proto: "HTTP/1.1", ProtoMajor: 1,
@@ -47,10 +47,10 @@ func (h *handlers) later(c echo.Context, waits wait, answer echo.HandlerFunc) er
 	})
 }
 
-// park is later, with the request that the function gets.
+// park is later with the request for answer.
 func (h *handlers) park(c echo.Context, waits wait, answer echo.HandlerFunc, request func() *http.Request) error {
 	app, path, begin := c.Echo(), c.Path(), c.Get(beginKey)
-	header := make([]string, 0, 2*len(c.Response().Header())) // names and values: a map is larger
+	header := make([]string, 0, 2*len(c.Response().Header())) // names and values: a map would be larger
 	for name, values := range c.Response().Header() {
 		for _, value := range values {
 			header = append(header, name, value)
@@ -83,7 +83,7 @@ func (h *handlers) park(c echo.Context, waits wait, answer echo.HandlerFunc, req
 // wait is park without a lot.
 func (h *handlers) wait(c echo.Context, waits wait, answer echo.HandlerFunc) error {
 	if turn, ok := c.Get(turnKey).(*turn); ok {
-		turn.pass() // what waits does not work
+		turn.pass() // a waiting request does not work
 	}
 	ctx, over := c.Request().Context(), make(chan struct{})
 	defer context.AfterFunc(ctx, func() { waits.End(ctx.Err()) })()
@@ -93,17 +93,17 @@ func (h *handlers) wait(c echo.Context, waits wait, answer echo.HandlerFunc) err
 }
 
 const (
-	// defaultAtWork is enough for the stores, which write what comes together in one go.
+	// defaultAtWork is enough for the stores, which write concurrent changes in one transaction.
 	defaultAtWork = 256
-	// mostQueued is the largest body, in bytes, of a request that is parked while it waits for its turn.
+	// mostQueued is the largest body, in bytes, of a request that is parked until its turn.
 	mostQueued = 64 << 10
-	// turnTime is the longest time to wait for a turn. Devices wait longer for an answer.
+	// turnTime is the longest wait for a turn. Devices wait longer for an answer.
 	turnTime = 20 * time.Second
 )
 
-// inTurn is the middleware that bounds the memory of requests of devices that come together, such as after a change of the
-// target: a request needs several times as much while it is worked on as while it waits. The check of who calls is work, too.
-// But a large body is read only after that check, and has its turn then.
+// inTurn returns the middleware that limits the memory of devices' requests that come together, such as after a change
+// of the target: a request needs several times as much memory during its work as during its wait. The check of the
+// caller counts as work. A large body is read only after that check, and waits for its turn afterwards.
 func (h *handlers) inTurn(check echo.MiddlewareFunc) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		checked := check(next)
@@ -117,13 +117,13 @@ func (h *handlers) inTurn(check echo.MiddlewareFunc) echo.MiddlewareFunc {
 	}
 }
 
-// queue has a request handled when its turn has come.
+// queue handles a request in its turn.
 func (h *handlers) queue(c echo.Context, next echo.HandlerFunc) error {
-	body, err := h.readAll(c) // before its turn: a body may come slowly
+	body, err := h.readAll(c) // before its turn, because a body may come slowly
 	if err != nil {
 		return err
 	}
-	turn := h.turns.take()
+	turn := h.turns.request()
 	work := func(c echo.Context) error {
 		defer turn.pass()
 		if turn.err != nil {
@@ -138,32 +138,32 @@ func (h *handlers) queue(c echo.Context, next echo.HandlerFunc) error {
 	case len(body) > mostQueued:
 		return h.wait(c, turn, work)
 	}
-	request := c.Request().WithContext(context.Background()) // without what the server has put into the old one
+	request := c.Request().WithContext(context.Background()) // without the server's values in the old context
 	return h.park(c, turn, work, func() *http.Request { return request })
 }
 
-// turns gives requests their turn, in the order in which they came.
+// turns gives requests their turn in the order of their arrival.
 type turns struct {
-	mu    sync.Mutex // guards what follows, and the turns
+	mu    sync.Mutex // guards the fields below, and the turns
 	free  int
 	queue list.List // of *turn
 }
 
-// A turn is the wait for the right to work, and then that right.
+// A turn is first the wait for the right to work, and then that right.
 type turn struct {
 	of *turns
 
-	// The lock of turns guards what follows.
+	// The lock of turns guards the fields below.
 	given  bool
 	passed bool
-	err    error         // why it will not be given
+	err    error         // why the turn will not be given
 	then   func()        // nil before Then
 	place  *list.Element // in the queue, after Then
 	late   *time.Timer
 }
 
-// take returns a turn. If it is not given yet, call Then.
-func (t *turns) take() *turn {
+// request returns a turn. If the turn is not given yet, call Then.
+func (t *turns) request() *turn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	next := &turn{of: t}
@@ -171,7 +171,7 @@ func (t *turns) take() *turn {
 	return next
 }
 
-// try gives the turn, if one is free. The caller holds the lock.
+// try gives the turn if one is free. The caller holds the lock.
 func (t *turn) try() {
 	if t.of.free > 0 {
 		t.of.free--
@@ -207,7 +207,7 @@ func (t *turn) End(err error) {
 	}
 }
 
-// begin takes the turn out of the queue. The caller holds the lock.
+// begin removes the turn from the queue. The caller holds the lock.
 func (t *turn) begin() {
 	t.of.queue.Remove(t.place)
 	t.late.Stop()

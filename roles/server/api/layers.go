@@ -13,7 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// mostPreviewed is the number of devices whose changes a dry run shows.
+// mostPreviewed is the number of devices whose changes a dry run lists.
 const mostPreviewed = 20
 
 // listTargets lists all layers.
@@ -356,8 +356,8 @@ func (h *handlers) deleteLayer(c echo.Context, name fleet.LayerName) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// change makes a change with the caller as author, under the conditions of the request; in stages if plan is not nil. It sets the ETag
-// of the answer, and returns the ID of the release; 0 for none.
+// change makes a change with the caller as author, under the conditions of the request; in stages if plan is not nil.
+// It sets the ETag of the answer. It returns the ID of the release; 0 for none.
 func (h *handlers) change(c echo.Context, change fleet.Change, plan *release.Plan) (fleet.Layer, int64, error) {
 	change.By = author(c)
 	for {
@@ -367,7 +367,7 @@ func (h *handlers) change(c echo.Context, change fleet.Change, plan *release.Pla
 		layers, release, err := h.begin(c, fleet.Batch{Changes: []fleet.Change{change}}, plan)
 		switch {
 		case errors.Is(err, fleet.ErrStale):
-			continue // another change came first: check the conditions again
+			continue // another change was first: check the conditions again
 		case errors.Is(err, fleet.ErrUnknownDevice):
 			return fleet.Layer{}, 0, noDevice()
 		case err != nil:
@@ -378,7 +378,8 @@ func (h *handlers) change(c echo.Context, change fleet.Change, plan *release.Pla
 	}
 }
 
-// dryRun answers what a change, in stages if plan is not nil, would do, if the request asks for a dry run.
+// dryRun answers what a change would do if the request asks for a dry run; in stages if plan is not nil. dry reports
+// whether it has answered.
 func (h *handlers) dryRun(c echo.Context, change fleet.Change, plan *release.Plan) (dry bool, err error) {
 	q := query{c: c}
 	wanted := q.flag("dry-run")

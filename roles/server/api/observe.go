@@ -14,7 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// observe gives each request an ID, answers what handlers return as errors, and writes the access log.
+// observe is the middleware that gives each request an ID, answers the errors of handlers, and writes the access log.
 func (h *handlers) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		begin := time.Now()
@@ -30,7 +30,7 @@ func (h *handlers) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// date gives an answer the server's time. Devices with a wrong clock sign by it.
+// date sets the server's time in an answer. Devices with a wrong clock sign by that time.
 func (h *handlers) date(response *echo.Response) {
 	response.Before(func() { response.Header().Set("Date", h.now().UTC().Format(http.TimeFormat)) })
 }
@@ -48,8 +48,8 @@ func (h *handlers) finish(c echo.Context, begin time.Time, err error) {
 	if routine(c.Path()) && response.Status < http.StatusBadRequest {
 		level = slog.LevelDebug
 	}
-	told := errors.Is(err, fleet.ErrOutage) // by the store, once for all requests
-	if response.Status >= http.StatusInternalServerError && !told {
+	logged := errors.Is(err, fleet.ErrOutage) // the store has logged it, once for all requests
+	if response.Status >= http.StatusInternalServerError && !logged {
 		level = slog.LevelError
 	}
 	attributes := []slog.Attr{
@@ -61,19 +61,19 @@ func (h *handlers) finish(c echo.Context, begin time.Time, err error) {
 		slog.String("remote", c.RealIP()),
 		slog.String("request-id", requestID(c)),
 	}
-	if err != nil && !told {
+	if err != nil && !logged {
 		attributes = append(attributes, slog.String("error", err.Error()))
 	}
 	h.log.LogAttrs(request.Context(), level, "request", attributes...)
 }
 
-// routine tells whether requests of a route come all the time, from each device or from a monitor, so that they would hide the others
-// in a log.
+// routine reports whether requests of a route come all the time, from each device or from a monitor. In a log they
+// would hide the others.
 func routine(route string) bool {
 	return slices.Contains([]string{"/poll/", "/healthz", "/readyz", "/metrics"}, route)
 }
 
-// held marks an answer that was delayed on purpose: its time is not measured.
+// held marks an answer that was delayed on purpose, so that its time is not measured.
 func held(response *echo.Response) bool {
 	return response.Header().Get("Preference-Applied") != "" ||
 		strings.HasPrefix(response.Header().Get(echo.HeaderContentType), "text/event-stream")

@@ -15,13 +15,13 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// mostMembers is the number of devices that a plan names in each group.
+// mostMembers is the number of devices in each group of a plan.
 const mostMembers = 5
 
-// fullDevices is the number of devices of the fleet that a plan looks at that names all.
+// fullDevices is the number of the fleet's devices in one page of a full plan.
 const fullDevices = 10_000
 
-// mostFaults is the number of faults of a batch that an answer has.
+// mostFaults is the largest number of a batch's faults in an answer.
 const mostFaults = 100
 
 // changeTargets sets and removes several layers.
@@ -85,7 +85,7 @@ func (h *handlers) changeTargets(c echo.Context) error {
 		return answerJSON(c, shape)
 	}
 	if lacks != nil {
-		return lacks // the gate has let a dry run in
+		return lacks // the gate permits a dry run
 	}
 	layers, release, err := h.begin(c, batch, stages)
 	if err != nil {
@@ -118,7 +118,7 @@ func (h *handlers) changeTargets(c echo.Context) error {
 //	@Router			/schema/ [get]
 func (h *handlers) getSchema(c echo.Context) error { return answerJSON(c, h.fleet.Schema()) }
 
-// readBatch reads the body of changeTargets. A refusal lists all faults.
+// readBatch parses the body of changeTargets. Its error lists all faults.
 func (h *handlers) readBatch(c echo.Context) (batch fleet.Batch, staged planned, err error) {
 	text, err := h.readBody(c)
 	if err != nil {
@@ -131,7 +131,7 @@ func (h *handlers) readBatch(c echo.Context) (batch fleet.Batch, staged planned,
 	var list jsontext.Value
 	var last int64
 	var bound bool
-	wrong := takeMembers("", members, []field{
+	wrong := assign("", members, []field{
 		{name: "revision", read: integer(&last, 0), optional: true, present: &bound},
 		{name: "changes", read: func(value jsontext.Value) string {
 			if list = value; value.Kind() != '[' {
@@ -149,7 +149,7 @@ func (h *handlers) readBatch(c echo.Context) (batch fleet.Batch, staged planned,
 	}
 	decoder := jsontext.NewDecoder(bytes.NewReader(list))
 	if _, err := decoder.ReadToken(); err != nil {
-		return batch, staged, err // cannot happen: it has been parsed before
+		return batch, staged, err // it was parsed before, so there is no error
 	}
 	for i := 0; decoder.PeekKind() != ']'; i++ {
 		value, err := decoder.ReadValue()
@@ -167,7 +167,7 @@ func (h *handlers) readBatch(c echo.Context) (batch fleet.Batch, staged planned,
 	return batch, staged, nil
 }
 
-// readChange reads an element of the changes, whose path is at.
+// readChange parses an element of the changes. at is the element's path.
 func readChange(at string, value jsontext.Value) (change fleet.Change, wrong []serverapi.FieldProblem) {
 	if value.Kind() != '{' {
 		return change, []serverapi.FieldProblem{{Field: at, Message: "must be an object, not " + kindOf(value)}}
@@ -178,7 +178,7 @@ func readChange(at string, value jsontext.Value) (change fleet.Change, wrong []s
 	}
 	var revision int64
 	var matched, configured bool
-	wrong = takeMembers(at+".", members, []field{
+	wrong = assign(at+".", members, []field{
 		{name: "layer", read: layerName(&change.Name)},
 		{name: "revision", read: integer(&revision, 0), optional: true, present: &matched},
 		{name: "remove", read: boolean(&change.Remove), optional: true},
@@ -195,7 +195,7 @@ func readChange(at string, value jsontext.Value) (change fleet.Change, wrong []s
 	return change, wrong
 }
 
-// layerName reads the name of a layer.
+// layerName parses the name of a layer.
 func layerName(target *fleet.LayerName) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		var given string
@@ -217,7 +217,7 @@ func layerName(target *fleet.LayerName) func(jsontext.Value) string {
 	}
 }
 
-// boolean reads true or false.
+// boolean parses true or false.
 func boolean(target *bool) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != 't' && value.Kind() != 'f' {
@@ -228,7 +228,7 @@ func boolean(target *bool) func(jsontext.Value) string {
 	}
 }
 
-// batchProblem returns the answer to a batch that is refused: each fault is a field below its change.
+// batchProblem returns the answer to a refused batch. Each fault is a field below its change.
 func batchProblem(batch fleet.Batch, err error) error {
 	var faults *fleet.BatchError
 	var moved *fleet.MovedError

@@ -113,8 +113,7 @@ func (h *handlers) poll(c echo.Context) error {
 	})
 }
 
-// answers is what the answer to a poll depends on, beside fleet.Answer. It is kept while the poll is held; all else of the
-// request is not.
+// answers has what the answer to a poll needs beside fleet.Answer. A held poll has only this of its request.
 type answers struct {
 	wait    time.Duration
 	reports bool
@@ -145,8 +144,8 @@ func (a answers) poll(c echo.Context, answer fleet.Answer, err error) error {
 		Signed: answer.Offer.Signing.Evidence})
 }
 
-// preferredWait returns the time of "Prefer: wait=SECONDS" (RFC 7240, section 4.3); 0 for none. It ignores malformed values,
-// as the RFC demands.
+// preferredWait returns the time of "Prefer: wait=SECONDS" (RFC 7240, section 4.3); 0 for none. It ignores malformed
+// values, as the RFC demands.
 func preferredWait(header http.Header) time.Duration {
 	for _, line := range header.Values("Prefer") {
 		for preference := range strings.SplitSeq(line, ",") {
@@ -165,7 +164,7 @@ func preferredWait(header http.Header) time.Duration {
 	return 0
 }
 
-// reportFields reads serverapi.Report.
+// reportFields returns the fields of serverapi.Report.
 func reportFields(poll *fleet.Poll) []field {
 	tried := &poll.Attempted
 	return []field{
@@ -201,7 +200,7 @@ func outcome(target *fleet.Outcome) func(jsontext.Value) string {
 	}
 }
 
-// stats reads serverapi.Stats as JSON text.
+// stats parses serverapi.Stats as JSON text.
 func stats(target *string) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '{' {
@@ -216,7 +215,7 @@ func stats(target *string) func(jsontext.Value) string {
 		}
 		plain, err := json.Marshal(counted)
 		if err != nil {
-			return "cannot be kept: " + err.Error()
+			return "cannot be stored: " + err.Error()
 		}
 		*target = string(plain)
 		return ""

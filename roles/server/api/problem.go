@@ -21,8 +21,8 @@ import (
 // A problem is an error that is answered as a problem detail.
 type problem struct {
 	serverapi.Problem
-	retryAfter int               // seconds; 0 for none
-	headers    func(http.Header) // adds headers; nil for none
+	retryAfter int               // seconds; 0 means none
+	headers    func(http.Header) // adds headers; nil means none
 	cause      error             // for the log, not for the caller
 }
 
@@ -58,7 +58,7 @@ func fieldProblem(fields ...serverapi.FieldProblem) *problem {
 	return refused
 }
 
-// problemOf maps errors to answers. Nothing else does.
+// problemOf maps errors to answers. No other function does.
 func problemOf(err error) *problem {
 	var known *problem
 	if errors.As(err, &known) {
@@ -84,16 +84,16 @@ func problemOf(err error) *problem {
 			return answer
 		}
 	}
-	// All other errors are the store's. They may pass: a disk gets room, a database comes back.
+	// All other errors are the store's. They may pass, for example when a disk has room again.
 	answer := newProblem(http.StatusServiceUnavailable, "The server cannot use its state; its log says why")
 	answer.retryAfter, answer.cause = 30, err
 	return answer
 }
 
-// Explain returns what the API answers to an error, so that the page says it in the same words.
+// Explain returns the API's answer to an error, so that the page uses the same words.
 func Explain(err error) serverapi.Problem { return problemOf(err).Problem }
 
-// refusalOf maps errors that have details of their own; nil for others.
+// refusalOf returns the answer to an error with details of its own; nil for another error.
 func refusalOf(err error) *problem {
 	var (
 		refused *access.Refusal
@@ -155,7 +155,7 @@ func refusalOf(err error) *problem {
 	return nil
 }
 
-// capital returns an error's text as a sentence begins.
+// capital returns a text with a capital first letter.
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 type problemRow struct {
@@ -228,7 +228,7 @@ func (h *handlers) answerError(err error, c echo.Context) {
 	}
 	body, err := json.Marshal(answer.Problem)
 	if err != nil {
-		body = []byte(`{}`) // cannot happen with strings and numbers
+		body = []byte(`{}`) // the values are strings and numbers, so there is no error
 	}
 	if err := c.Blob(answer.Status, "application/problem+json", body); err != nil {
 		h.log.Debug("cannot answer", "error", err, "request-id", requestID(c))

@@ -21,21 +21,21 @@ const (
 	largestPage  = 1000
 )
 
-// A query reads the parameters of path and query, and collects their problems. Handlers read only parameters that their
-// route takes (Takes.Query): understand has refused all others.
+// A query parses the parameters of path and query, and collects their problems. Handlers read only the parameters that
+// their route takes (Takes.Query): understand has refused all others.
 type query struct {
 	c     echo.Context
 	wrong []serverapi.FieldProblem
 }
 
-// argument returns a parameter, and whether the query has it.
+// argument returns a parameter. there is false if the query does not have it.
 func (q *query) argument(name string) (given params.Argument, there bool) {
 	arguments, _ := q.c.Get(argumentsKey).(map[string]params.Argument)
 	given, there = arguments[name]
 	return given, there
 }
 
-// text reads any text; "" if the parameter is absent or empty.
+// text returns a parameter; "" if it is absent or empty.
 func (q *query) text(name string) string {
 	given, _ := q.argument(name)
 	if given.Bare {
@@ -56,7 +56,7 @@ func (q *query) done() error {
 	return nil
 }
 
-// limit reads the number of elements on a page.
+// limit returns the number of elements on a page.
 func (q *query) limit() int {
 	given, there := q.argument("limit")
 	if !there {
@@ -69,7 +69,7 @@ func (q *query) limit() int {
 	return n
 }
 
-// number reads a whole number; it returns absent if there is none.
+// number returns a whole number, or absent without the parameter.
 func (q *query) number(name string, absent int64) int64 {
 	given, there := q.argument(name)
 	if !there {
@@ -82,7 +82,8 @@ func (q *query) number(name string, absent int64) int64 {
 	return n
 }
 
-// place reads the number at which a list continues; 0 if it is absent or empty, as in the first turn of a loop over pages.
+// place returns the number at which a list continues; 0 if it is absent or empty, as in the first turn of a loop over
+// pages.
 func (q *query) place(name string) int64 {
 	if given, _ := q.argument(name); given == (params.Argument{}) {
 		return 0
@@ -90,7 +91,7 @@ func (q *query) place(name string) int64 {
 	return q.number(name, 0)
 }
 
-// flag reads true or false; nil if it is absent. The name alone means true.
+// flag returns true or false; nil if the parameter is absent. The name alone means true.
 func (q *query) flag(name string) *bool {
 	given, there := q.argument(name)
 	if !there {
@@ -130,7 +131,8 @@ func (q *query) state() fleet.State {
 	return state
 }
 
-// layer reads the name of a layer; "" if it is absent. devices/WORD is the layer of the device that Find finds.
+// layer returns the name of a layer; "" if the parameter is absent. devices/WORD is the layer of the device that Find
+// returns for the word.
 func (h *handlers) layer(q *query) (fleet.LayerName, error) {
 	given, there := q.argument("layer")
 	if !there {
@@ -152,7 +154,7 @@ func (h *handlers) layer(q *query) (fleet.LayerName, error) {
 	return name, nil
 }
 
-// revision reads the revision in the path.
+// revision returns the revision in the path.
 func (q *query) revision() int64 {
 	given := q.c.Param("revision")
 	n, err := strconv.ParseInt(given, 10, 64)
@@ -162,8 +164,8 @@ func (q *query) revision() int64 {
 	return n
 }
 
-// device returns the ID of the device that the path names: by its ID, by the beginning of its ID if no other begins so, or by its
-// name. A whole ID need not be of a registered device.
+// device returns the ID of the device in the path: by its ID, a unique beginning of the ID, or its name. A whole ID
+// need not be of a registered device.
 func (h *handlers) device(c echo.Context) (uuid.UUID, error) {
 	id, err := h.fleet.Find(c.Request().Context(), c.Param("uuid"))
 	var wrong *fleet.NameError
@@ -173,5 +175,5 @@ func (h *handlers) device(c echo.Context) (uuid.UUID, error) {
 	return id, err
 }
 
-// noDevice is operators' answer for a device that is not registered.
+// noDevice returns the answer to operators for a device that is not registered.
 func noDevice() error { return newProblem(http.StatusNotFound, "There is no such device") }

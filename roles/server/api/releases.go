@@ -13,12 +13,12 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// A planned is the member release of a body.
+// A planned is the member "release" of a body.
 type planned struct {
-	text jsontext.Value // nil if it is not there
+	text jsontext.Value // nil if the body does not have it
 }
 
-// field reads the member.
+// field returns the field for the member.
 func (p *planned) field() field {
 	return field{name: "release", optional: true, read: func(value jsontext.Value) string {
 		p.text = value
@@ -92,7 +92,7 @@ func (h *handlers) getRelease(c echo.Context) error {
 	return h.answerRelease(c, view)
 }
 
-// answerRelease answers a release, with the names of devices that fail or hold it back.
+// answerRelease answers with a release, and the names of devices that fail or delay it.
 func (h *handlers) answerRelease(c echo.Context, view fleet.ReleaseView) error {
 	shape := wire.Release(view)
 	for _, list := range [][]serverapi.ReleaseCause{shape.Causes, shape.HeldBy} {
@@ -106,7 +106,7 @@ func (h *handlers) answerRelease(c echo.Context, view fleet.ReleaseView) error {
 	return answerJSON(c, shape)
 }
 
-// goRelease lets a release go on.
+// goRelease makes a release go on.
 //
 //	@Summary		Let a release go on
 //	@Description	Begins the stage that waits for a person's word, ends a hold early, or lets a halted release go on; devices that fail
@@ -171,7 +171,7 @@ func (h *handlers) sayToRelease(c echo.Context, event release.Event) error {
 	return h.answerRelease(c, view)
 }
 
-// releaseOf reads the ID in the path.
+// releaseOf returns the ID in the path.
 func releaseOf(c echo.Context) (int64, error) {
 	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
 	if err != nil || id < 1 {
@@ -181,8 +181,8 @@ func releaseOf(c echo.Context) (int64, error) {
 	return id, nil
 }
 
-// begin makes a batch a release if there is a plan, and else sets it for all devices at once. It returns the ID of the release; 0 for
-// none.
+// begin begins a release with the batch. Without a plan it makes the changes for all devices at once. It returns the ID
+// of the release; 0 for none.
 func (h *handlers) begin(c echo.Context, batch fleet.Batch, plan *release.Plan) ([]fleet.Layer, int64, error) {
 	if plan == nil {
 		layers, err := h.fleet.SetAll(c.Request().Context(), batch)

@@ -8,7 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// listRevokedKeys lists the keys of removed devices that were revoked.
+// listRevokedKeys lists the revoked keys of removed devices.
 //
 //	@Summary		List the revoked keys of removed devices
 //	@Description	A key stays revoked when its device is deleted: no device can register or poll with it. The oldest come
@@ -31,7 +31,7 @@ func (h *handlers) listRevokedKeys(c echo.Context) error {
 	return answerJSON(c, list)
 }
 
-// allowKey lets a device register with a revoked key.
+// allowKey permits the registration with a revoked key.
 //
 //	@Summary		Allow a revoked key
 //	@Description	A device can register with the key again, as a new device.

@@ -22,32 +22,35 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Options configures the API. The zero value is ready for use.
+// Options are options of New. The zero value is ready for use.
 type Options struct {
 	MaxBody int64        // bytes; zero means 1 MiB
 	Log     *slog.Logger // nil means none
-	// Gate decides who may call; nil means that everybody may do everything.
+	// Gate decides who may call; nil means that everybody may call everything.
 	Gate *access.Gate
-	// Audit is the audit log, and Tokens has the tokens of operators and devices; nil means that the API has no such routes.
+	// Audit is the audit log. Tokens has the tokens of operators and devices. Nil means that the API does not have
+	// their routes.
 	Audit  *audit.Log
 	Tokens access.Store
 	// Beside has routes that are not the API's, such as pages.
 	Beside []Route
-	// Page answers browsers with a page in the place of a problem, at unknown addresses and at those of Beside; nil means the
-	// problem that other clients get.
+	// Page answers browsers with a page instead of a problem, at unknown addresses and at those of Beside. Nil means a
+	// problem, as for other clients.
 	Page func(echo.Context, serverapi.Problem) error
-	// Observed is called after each answer, with the pattern of its route, except for held polls and streams; nil for none.
+	// Observed is called after each answer with the pattern of its route, except for held polls and streams; nil for no
+	// call.
 	Observed func(method, route string, status int, took time.Duration)
-	// Admitted is called when an operator's request was let in, before its body is read; nil for none.
+	// Admitted is called after the check of an operator's request, before its body is read; nil for no call.
 	Admitted func(context.Context)
 	// Stopping ends streams, such as events; nil means never.
 	Stopping context.Context
 	// Lot is the listener of the server, which holds polls; nil means that their handlers wait.
 	Lot *parking.Lot
-	// Now is the time of answers (Date); nil means time.Now. Doubt returns why it may be wrong; nil means that it is right.
+	// Now is the time of answers (Date); nil means time.Now. Doubt returns why that time may be wrong; a nil Doubt
+	// means that it is right.
 	Now   func() time.Time
 	Doubt func() error
-	// AtWork is the number of polls and registrations that are worked on at a time; zero means 256. Further ones wait.
+	// AtWork is the number of polls and registrations that are worked on at once; zero means 256. Further ones wait.
 	AtWork int
 }
 
@@ -66,37 +69,37 @@ type handlers struct {
 	pages    pages
 	stopping context.Context
 	now      func() time.Time
-	doubt    func() error       // nil: now is right
+	doubt    func() error       // nil if now is always right
 	streams  chan struct{}      // one element for each open stream of events
 	checks   singleflight.Group // checks of the store, for readiness
 	lot      *parking.Lot       // nil for none
 	guard    echo.MiddlewareFunc
-	turns    turns // of requests at work: see inTurn
+	turns    turns // of requests that are worked on: see inTurn
 }
 
-// pages are the answers to browsers that get a page in the place of a problem.
+// pages answers browsers with a page instead of a problem.
 type pages struct {
 	answer func(echo.Context, serverapi.Problem) error // nil for none
 	at     map[string]bool                             // the paths of Options.Beside, and "", which unknown addresses have
 }
 
-// answers returns whether the answer to a request is a page.
+// answers reports whether the answer to a request is a page.
 func (p pages) answers(c echo.Context) bool {
 	return p.answer != nil && p.at[c.Path()] && strings.Contains(c.Request().Header.Get(echo.HeaderAccept), "text/html")
 }
 
-// A Route is one operation: who may call it, with what, and its handler. A route of GET answers HEAD, too.
+// A Route is one operation: who may call it, its parameters, and its handler. A route of GET also answers HEAD.
 type Route struct {
 	Method, Path string
 	Right        access.Right
 	Handle       echo.HandlerFunc
-	Takes        *Takes // all else is refused; nil: Handle checks the request itself
-	// Act is what the audit log calls the operation: a verb and a thing, in which :NAME stands for a parameter of the path. "" if it
-	// changes nothing.
+	Takes        *Takes // nil if Handle checks the request itself
+	// Act is the operation's name in the audit log: a verb and a thing, in which :NAME stands for a parameter of the
+	// path. "" means that the operation changes nothing.
 	Act string
 }
 
-// api is the table of routes without the documentation. The annotations of a route stand at its handler.
+// api returns the table of routes without the documentation. The annotations of a route are at its handler.
 func (h *handlers) api() []Route {
 	list := []Route{
 		{http.MethodPost, "/register/", access.Register, h.register, &Takes{Body: true}, ""},
@@ -237,7 +240,8 @@ func New(rules *fleet.Fleet, options Options) *echo.Echo {
 	return app
 }
 
-// unescaped has the parameters of a path without escapes. Those of most paths are so already, but not of one with an escaped slash.
+// unescaped is the middleware that removes the escapes from the parameters of a path. Echo does so for most paths, but
+// not for one with an escaped slash.
 func unescaped(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if c.Request().URL.RawPath == "" {
@@ -297,8 +301,8 @@ func author(c echo.Context) string { return access.From(c.Request().Context()).A
 // within returns the caller's scope.
 func within(c echo.Context) fleet.Scope { return fleet.Scope(access.From(c.Request().Context()).Scope) }
 
-// addSlash redirects to the path with a slash at its end, with method and body, as the original did. The body of the answer
-// says that nothing was done, for clients that do not follow.
+// addSlash redirects to the path with a slash at its end, with method and body, as the original did. The body of the
+// answer says that nothing was done, for clients that do not follow redirects.
 func addSlash(c echo.Context) error {
 	url := c.Request().URL
 	target := url.EscapedPath() + "/"
@@ -310,7 +314,8 @@ func addSlash(c echo.Context) error {
 		"goes there by itself with -L", clip(target)))
 }
 
-// sameOrigin refuses writes that a browser sends for another site's page. It lets all other clients through.
+// sameOrigin returns the middleware that refuses writes that a browser sends for another site's page. Other clients
+// pass.
 func sameOrigin() echo.MiddlewareFunc {
 	protection := http.NewCrossOriginProtection()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

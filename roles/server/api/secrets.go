@@ -97,7 +97,7 @@ func (h *handlers) deleteSecret(c echo.Context) error {
 	return h.answerSecret(c, fleet.SecretChange{Secret: fleet.Secret{Name: c.Param("name")}, Remove: true})
 }
 
-// answerSecret makes a change under the conditions of the request, or tells what it would do, and answers.
+// answerSecret makes a change under the conditions of the request, or finds out what it would do, and answers.
 func (h *handlers) answerSecret(c echo.Context, change fleet.SecretChange) error {
 	q := query{c: c}
 	dry := q.flag("dry-run")
@@ -123,7 +123,7 @@ func (h *handlers) answerSecret(c echo.Context, change fleet.SecretChange) error
 		secret, devices, err := h.fleet.SetSecret(ctx, change)
 		switch {
 		case errors.Is(err, fleet.ErrStale):
-			continue // another change came first: check again
+			continue // another change was first: check again
 		case err != nil:
 			return err
 		case change.Remove:

@@ -43,10 +43,10 @@ func (h *handlers) summary(c echo.Context) error {
 // The limits of streams of events.
 const (
 	mostStreams   = 256                    // at a time
-	gatherTime    = 200 * time.Millisecond // events of this time are sent together
+	gatherTime    = 200 * time.Millisecond // the events of this time are sent together
 	mostGathered  = 500                    // events; more are replaced by one of kind "lost"
 	keepAliveTime = 15 * time.Second
-	recheckTime   = 3 * time.Second  // between looks whether the caller may still listen
+	recheckTime   = 3 * time.Second  // between two checks of the caller's right
 	streamWrite   = 10 * time.Second // of one write
 )
 
@@ -127,8 +127,8 @@ func (h *handlers) events(c echo.Context) error {
 	}
 }
 
-// mayStill returns whether the caller of a request that lasts has a right still: its token is neither revoked nor expired since. If
-// the store cannot say, the caller stays who it was until the store can, but not for longer than its token is valid.
+// mayStill reports whether the caller of a long request still has a right: its token was neither revoked nor has it
+// expired. If the store does not answer, the last answer counts, at most until the token expires.
 func (h *handlers) mayStill(c echo.Context, right access.Right) bool {
 	if h.gate == nil {
 		return true
@@ -157,7 +157,7 @@ func (s stream) write(text string) error {
 	return s.control.Flush()
 }
 
-// A gathering has the events that are sent together, each once.
+// A gathering has the events that are sent together, without repetitions.
 type gathering struct {
 	seen map[serverapi.Event]bool
 	list []serverapi.Event
@@ -186,14 +186,14 @@ func (g *gathering) text() string {
 	text := ""
 	for _, event := range g.list {
 		data, err := json.Marshal(event)
-		if err == nil { // cannot fail with strings and numbers
+		if err == nil { // strings and numbers always encode
 			text += "event: " + event.Kind + "\ndata: " + string(data) + "\n\n"
 		}
 	}
 	return text
 }
 
-// healthz answers that the server runs.
+// healthz answers while the server runs.
 //
 //	@Summary	Check that the server runs
 //	@Tags		server
@@ -202,7 +202,7 @@ func (g *gathering) text() string {
 //	@Router		/healthz [get]
 func (h *handlers) healthz(c echo.Context) error { return answerJSON(c, Health{Status: "ok"}) }
 
-// readyz answers whether the store works.
+// readyz answers whether the store works and the clock is right.
 //
 //	@Summary		Check that the server is ready
 //	@Description	The server is ready if its store takes a write now, and its clock is right. Polls of devices go on
@@ -214,7 +214,7 @@ func (h *handlers) healthz(c echo.Context) error { return answerJSON(c, Health{S
 //	@Router			/readyz [get]
 func (h *handlers) readyz(c echo.Context) error {
 	ctx := c.Request().Context()
-	// The check writes, and anybody may call: concurrent requests share one check.
+	// The check writes, and anybody may call it. So concurrent requests share one check.
 	checked := h.checks.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
 		defer cancel()

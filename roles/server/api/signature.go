@@ -15,7 +15,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// largestSignature is the limit of the body with a statement, in bytes: in JSON, a manifest of signed.MaxManifest is longer.
+// largestSignature is the largest body with a statement, in bytes. It is larger than signed.MaxManifest, because the
+// manifest is longer in JSON.
 const largestSignature = 16 << 20
 
 // getSignature shows the last statement of an operator.
@@ -132,7 +133,7 @@ func signatureProblem(err error) error {
 	return err
 }
 
-// long reads a text of any length.
+// long parses a text of any length.
 func long(target *string) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if value.Kind() != '"' {
@@ -147,7 +148,7 @@ func long(target *string) func(jsontext.Value) string {
 	}
 }
 
-// texts reads an object of texts.
+// texts parses an object of texts.
 func texts(target *map[string]string) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if json.Unmarshal(value, target) != nil {

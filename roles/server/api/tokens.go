@@ -115,7 +115,7 @@ func (h *handlers) createToken(c echo.Context) error {
 	return answerJSON(c, shape)
 }
 
-// mostExpires bounds the time of a token, in seconds: a hundred years.
+// mostExpires is the longest validity of a token, in seconds: a hundred years.
 const mostExpires = 100 * 365 * 24 * 3600
 
 // revokeToken revokes a token.
@@ -148,7 +148,7 @@ func roleNames() (names []string) {
 	return names
 }
 
-// oneOf reads a text that is one of several.
+// oneOf parses a text that is one of several.
 func oneOf(target *string, known ...string) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		if complaint := text(target, 100)(value); complaint != "" {
@@ -161,7 +161,7 @@ func oneOf(target *string, known ...string) func(jsontext.Value) string {
 	}
 }
 
-// givenLabels reads labels that an operator gives to devices.
+// givenLabels parses labels that an operator gives to devices.
 func givenLabels(target *map[string]string) func(jsontext.Value) string {
 	return func(value jsontext.Value) string {
 		var given fleet.Labels
@@ -176,7 +176,7 @@ func givenLabels(target *map[string]string) func(jsontext.Value) string {
 	}
 }
 
-// tokenProblem maps the errors of tokens; nil for others.
+// tokenProblem returns the answer to an error of tokens; nil for another error.
 func tokenProblem(err error) *problem {
 	switch {
 	case errors.Is(err, access.ErrTokenExists):

@@ -13,16 +13,17 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Takes says what a request of a route may have beside its path.
+// Takes describes what a request of a route may have in addition to its path.
 type Takes struct {
-	Query string // the parameters, separated by spaces
+	Query string // names of the parameters, separated by spaces
 	Body  bool
-	Tags  bool // If-Match and If-None-Match: what the path names has an ETag
-	// Ask is the right that a dry run needs; zero: that of the route. The handler makes sure that it is one.
+	Tags  bool // If-Match and If-None-Match are allowed, because the resource has an ETag
+	// Ask is the right that a dry run needs; zero means the right of the route. The handler checks that the request is
+	// a dry run.
 	Ask access.Right
 }
 
-// argumentsKey is the key of a request's parameters in its context, by name.
+// argumentsKey is the key of a request's parameters in its context.
 const argumentsKey = "arguments"
 
 // understand returns the middleware that refuses requests with anything that their route does not take.
@@ -51,7 +52,7 @@ func (h *handlers) understand(right access.Right, takes Takes) echo.MiddlewareFu
 	}
 }
 
-// noBody refuses a body, except for an empty object: some clients always send one.
+// noBody refuses a body, except an empty object, which some clients always send.
 func (h *handlers) noBody(c echo.Context) error {
 	text, err := h.readAll(c)
 	if err != nil {

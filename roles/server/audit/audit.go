@@ -1,14 +1,15 @@
-// Package audit has the audit log: a record of each act of an operator, of a command on the database, and of the server itself.
-// Records are only added, and the oldest are removed when there are too many.
+// Package audit has the audit log: a record of each act of an operator, of a command on the database, and of the server
+// itself. Its main types are Record and Log. Records are added and never changed. The oldest are removed when there are
+// too many.
 //
-// A change and its record are one transaction. A Pending is the record of an act that is under way; it travels in the context of
+// A change and its record are one transaction. A Pending is the record of an act that is under way, in the context of
 // the call. The store completes it and writes it with the change:
 //
 //	ctx = audit.With(ctx, audit.Begin(audit.Record{Kind: audit.Operator, Name: "anna", Verb: "set", Thing: "layers/everyone"}))
 //	_, err := store.ChangeAll(ctx, batch) // changes the layer and adds the record, or neither
 //
-// Log has what needs no change: refusals, failures, and the number of requests without a valid token. File copies the log to a file.
-// A record never has a secret.
+// Log writes the records of acts that change nothing: refusals, failures, and the number of requests without a valid
+// token. File copies the log to a file. A record never has a secret. The stores of package fleet write the records.
 package audit
 
 import (
@@ -24,7 +25,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Kind is the kind of who acts.
+// A Kind is the kind of an actor.
 type Kind string
 
 // The kinds. Stores contain the values.
@@ -36,7 +37,7 @@ const (
 	Stranger Kind = "stranger" // has no valid token
 )
 
-// A Result is what came of an act.
+// A Result is the result of an act.
 type Result string
 
 // The results. Stores contain the values.
@@ -50,22 +51,22 @@ const (
 // Results lists the results.
 func Results() []Result { return []Result{Done, Unchanged, Refused, Failed} }
 
-// A Record says who did what, from where, and what came of it.
+// A Record says who did what, from where, and with which result.
 //
 // It has many fields because each column is one.
 type Record struct {
 	Number  int64     // drawn by the store; a later record has a higher one
-	Act     uuid.UUID // no other record has it
+	Act     uuid.UUID // unique to the act
 	At      time.Time // to the millisecond
-	Request string    // the ID of the request, as the server's log has it; "" for none
+	Request string    // the ID of the request in the server's log; "" for none
 
 	Kind    Kind
-	Name    string // of the token, of the user who ran the command, or of the release that moves by itself
-	Person  string // whom a proxy names; "" for none
+	Name    string // of the token, of the user who ran the command, or of the release that advances by itself
+	Person  string // the person whom a proxy names; "" for none
 	Role    string // of the token; "" for none
 	Scope   string // of the token, as a selector; "" for none
-	Address string // from where; "" for none
-	Proxy   string // the address of the proxy that has told Address and Person; "" for none
+	Address string // of the caller; "" for none
+	Proxy   string // the address of the proxy that has sent Address and Person; "" for none
 	Agent   string // User-Agent
 
 	Verb    string // such as "set"
@@ -74,18 +75,19 @@ type Record struct {
 
 	Result   Result
 	Status   int    // of HTTP, if it was refused or has failed; 0 for none
-	Reason   string // why it was refused or has failed
-	Revision int64  // the last revision that the change drew; 0 for none
-	Times    int64  // how often; 0 means once
+	Reason   string // why it was refused or failed
+	Revision int64  // the last revision of the change; 0 for none
+	Times    int64  // how often it happened; 0 means once
 }
 
-// MaxText is the limit of each text of a record, in bytes.
+// MaxText is the largest size of each text of a record, in bytes.
 const MaxText = 400
 
-// token matches a token of an operator or a device, which somebody may have typed in the place of its name.
+// token matches a token of an operator or a device. Somebody may have typed one in the place of a name.
 var token = regexp.MustCompile(`(?i)(aspects-(?:operate|enrol)-)[A-Z2-7]+`)
 
-// Clean returns the record with texts that each store takes and each terminal shows: short, and without control characters.
+// Clean returns the record with texts that every store accepts and every terminal shows: short, without control
+// characters and tokens.
 func (r Record) Clean() Record {
 	for _, text := range []*string{&r.Request, &r.Name, &r.Person, &r.Role, &r.Scope, &r.Address, &r.Proxy, &r.Agent, &r.Verb, &r.Thing,
 		&r.Details, &r.Reason} {
@@ -97,35 +99,37 @@ func (r Record) Clean() Record {
 
 // A Filter chooses records. The zero value chooses all.
 type Filter struct {
-	Since  time.Time // records from then on
-	Before int64     // records with a lower number, the newest first
-	After  int64     // with Ascending: records with a higher number
+	Since  time.Time // records of this time and later
+	Before int64     // records with lower numbers, the newest first
+	After  int64     // with Ascending: records with higher numbers
 	// Ascending returns the oldest first.
 	Ascending bool
-	// Who is a token, a user or a person, a kind other than Operator, or "PERSON (TOKEN)", or the whole as aspects-poc fleet audit shows
-	// it: "PERSON (TOKEN, ROLE)", "TOKEN (ROLE)", "command (USER)" or "server (NAME)".
+	// Who is a token, a user or a person; a kind other than Operator; "PERSON (TOKEN)"; or the text that aspects-poc
+	// fleet audit shows: "PERSON (TOKEN, ROLE)", "TOKEN (ROLE)", "command (USER)" or "server (NAME)".
 	Who    string
 	Thing  string // records of this thing, or of things below it
-	Result Result // "" for all
+	Result Result // "" means all
 }
 
-// A Store stores the log. Numbers become visible in their order: a reader that sees record 7 sees all before it, as far as they are
-// not trimmed. Package storetest of fleet has the contract.
+// A Store stores the log. Records become visible in the order of their numbers: a reader that sees record 7 sees all
+// earlier ones that are not trimmed. Package storetest of fleet has the contract.
 type Store interface {
-	// AddRecord adds a record of what was no change of the store. If there is a record of the same Act, it does nothing.
+	// AddRecord adds the record of an act that changes nothing in the store. If the Act has a record already, it does
+	// nothing.
 	AddRecord(ctx context.Context, record Record) error
 	// Records returns at most limit records that a filter chooses.
 	Records(ctx context.Context, filter Filter, limit int) ([]Record, error)
-	// LastRecord returns the number that was drawn last; 0 for none.
+	// LastRecord returns the highest number so far; 0 for none.
 	LastRecord(ctx context.Context) (int64, error)
-	// TrimRecords removes records from before a time, and the oldest that are too many. Of others than Done it leaves half of most.
+	// TrimRecords removes the records from before a time, and the oldest of more than most. For records other than Done
+	// the limit is half of most.
 	TrimRecords(ctx context.Context, before time.Time, most int64) error
 }
 
-// ErrBadResult is the error of ParseResult.
+// ErrBadResult means that a text is no Result.
 var ErrBadResult = errors.New("no result of an act; want done, unchanged, refused or failed")
 
-// ParseResult reads a result.
+// ParseResult parses a result, or returns ErrBadResult.
 func ParseResult(text string) (Result, error) {
 	for _, known := range Results() {
 		if string(known) == text {
@@ -138,7 +142,7 @@ func ParseResult(text string) (Result, error) {
 // maxPerson is the longest name of a person, in characters.
 const maxPerson = 200
 
-// CheckPerson returns why a text cannot name a person; nil if it can.
+// CheckPerson returns an error for a text that cannot name a person.
 func CheckPerson(text string) error {
 	switch {
 	case text == "" || text != strings.TrimSpace(text):

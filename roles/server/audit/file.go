@@ -20,33 +20,34 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// A File is a copy of the log as JSON lines, to which a server appends each record of the store, whoever made it. A file beside it, with
-// the suffix .position, has the number of the last record that is on disk, so that no record gets lost between two runs, and none is
-// there twice.
+// A File is a copy of the log as JSON lines. A server appends each record of the store, whoever made it. A second file
+// with the suffix .position has the number of the last record on disk, so that a restart neither loses nor repeats a
+// record.
 type File struct {
 	path  string
 	store Store
 	log   *slog.Logger
 
-	lock   *flock.Flock // of the position's file
+	lock   *flock.Flock // of the file with the position
 	opened *os.File     // nil for none
 	last   int64        // the number of the last record in the file
-	failed bool         // the last write has failed, and the log says so
+	failed bool         // the last write has failed, and the log has the error
 }
 
 const (
 	positionSuffix = ".position"
-	// lookEvery is the time between two looks for records, and filePage the most of a look.
+	// lookEvery is the time between two reads of new records. filePage is the largest number of records in a read.
 	lookEvery = time.Second
 	filePage  = 500
-	// longestLine bounds the end of the file that is read at the start, in bytes. A record has some 6 kB at most.
+	// longestLine is how much of the file's end is read at the start, in bytes. A record has some 6 kB at most.
 	longestLine = 64 << 10
 )
 
-// ErrFileInUse is the error of OpenFile if another process appends to the file.
+// ErrFileInUse means that another process appends to the file.
 var ErrFileInUse = errors.New("another server writes to it; give each server a file of its own, which has all records")
 
-// OpenFile opens the copy of a log in a file. If there is none, it makes one that only this user can read.
+// OpenFile opens the copy of a log in a file. It makes a missing file, which only this user can read. It returns
+// ErrFileInUse if another process appends to the file.
 func OpenFile(ctx context.Context, path string, store Store, log *slog.Logger) (*File, error) {
 	f := &File{path: path, store: store, log: log}
 	if err := f.begin(ctx); err != nil {
@@ -80,7 +81,7 @@ func (f *File) begin(ctx context.Context) error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	number, err := f.mend()
+	number, err := f.repair()
 	if err != nil {
 		return err
 	}
@@ -97,14 +98,14 @@ func (f *File) begin(ctx context.Context) error {
 	return nil
 }
 
-// open opens the file, or makes it.
+// open opens the file. It makes a missing one.
 func (f *File) open() (err error) {
 	f.opened, err = os.OpenFile(f.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	return err
 }
 
-// mend removes a line that a crash has cut off, and returns the number of the last record in the file; 0 for none.
-func (f *File) mend() (int64, error) {
+// repair removes a line that a crash has cut off. It returns the number of the last record in the file; 0 for none.
+func (f *File) repair() (int64, error) {
 	info, err := f.opened.Stat()
 	if err != nil {
 		return 0, err
@@ -134,8 +135,8 @@ func (f *File) mend() (int64, error) {
 	return record.Number, nil
 }
 
-// Follow appends records until the context ends, and then those that are there already. A failure, such as a full disk, loses none:
-// Follow tries again.
+// Follow appends records until ctx ends, and then the records that are still missing. A failure such as a full disk
+// loses no record, because Follow tries again.
 func (f *File) Follow(ctx context.Context) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
@@ -152,7 +153,7 @@ func (f *File) Follow(ctx context.Context) {
 	}
 }
 
-// catchUp appends all records that are new.
+// catchUp appends all new records.
 func (f *File) catchUp(ctx context.Context) {
 	for ctx.Err() == nil {
 		list, err := f.store.Records(ctx, Filter{Ascending: true, After: f.last}, filePage)
@@ -176,7 +177,7 @@ func (f *File) catchUp(ctx context.Context) {
 	}
 }
 
-// append writes records to the file, all or nothing, and then the position.
+// append writes all of the records to the file or none, and then the position.
 func (f *File) append(list []Record) error {
 	var lines bytes.Buffer
 	for _, record := range list {
@@ -205,7 +206,7 @@ func (f *File) append(list []Record) error {
 	return durable.Write(f.path+positionSuffix, []byte(strconv.FormatInt(f.last, 10)+"\n"), 0o600)
 }
 
-// reopen opens the file of the path if it is another one by now: a log rotation moves it away.
+// reopen opens the file again if the path has another file: a log rotation moves the old one away.
 func (f *File) reopen() error {
 	if f.opened != nil {
 		opened, err := f.opened.Stat()
@@ -235,7 +236,7 @@ func (f *File) close() (err error) {
 	if f.opened != nil {
 		err = f.opened.Close()
 	}
-	if f.lock != nil { // the file stays: another server may be locking it
+	if f.lock != nil { // the file stays, because another server may be locking it
 		err = errors.Join(err, f.lock.Unlock())
 	}
 	return err

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Options changes how a Log works. The zero value is ready for use.
+// Options are options of New. The zero value is ready for use.
 type Options struct {
 	Now  func() time.Time // nil means time.Now
 	Log  *slog.Logger     // nil means none
@@ -23,21 +23,21 @@ const (
 	DefaultMost = 1_000_000
 )
 
-// A Log writes records that no change carries. It is safe for concurrent use.
+// A Log writes the records of acts that change nothing. It is safe for concurrent use.
 type Log struct {
 	store   Store
 	options Options
 
-	mu        sync.Mutex // guards what follows
-	strangers Record     // of the requests since it was written last; Times is 0 for none
-	wrote     time.Time  // when strangers was written last
-	owed      []Record   // which the store could not take
+	mu        sync.Mutex // guards the fields below
+	strangers Record     // the requests since the last record of them; Times is 0 for none
+	wrote     time.Time  // when strangers was last written
+	owed      []Record   // records that the store has not taken yet
 }
 
 const (
 	// strangerEvery is the shortest time between two records of requests without a valid token.
 	strangerEvery = time.Minute
-	// mostOwed bounds the records in memory that the store could not take.
+	// mostOwed is the largest number of records in memory that the store has not taken.
 	mostOwed = 10_000
 	// recordTime is the longest time for a record. The caller waits for it.
 	recordTime = 5 * time.Second
@@ -66,21 +66,22 @@ func (l *Log) Begin(record Record) *Pending {
 	return Begin(record)
 }
 
-// Write writes the record of an act that changes nothing and is done.
+// Write writes the record of an act that has ended and has changed nothing.
 func (l *Log) Write(ctx context.Context, record Record) error {
 	record.Act, record.At, record.Result = uuid.New(), l.options.Now(), Done
 	return l.store.AddRecord(ctx, record.Clean())
 }
 
-// Settle writes the record of an act that ends with a status of HTTP, unless the act has a record. If the store cannot take it, the log
-// keeps it, and Maintain tries again.
+// Settle writes the record of an act that ends with an HTTP status, unless the act has a record already. If the store
+// fails, the log remembers the record, and Maintain tries again.
 func (l *Log) Settle(ctx context.Context, pending *Pending, status int) {
 	if record, is := pending.Settle(status); is {
 		l.add(ctx, record)
 	}
 }
 
-// add writes a record, or keeps it for Maintain. The end of the caller does not end it.
+// add writes a record. If the store fails, the log remembers the record for Maintain. The end of ctx does not interrupt
+// it.
 func (l *Log) add(ctx context.Context, record Record) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
@@ -98,7 +99,8 @@ func (l *Log) add(ctx context.Context, record Record) {
 		"verb", record.Verb, "thing", record.Thing, "result", record.Result, "status", record.Status, "request-id", record.Request)
 }
 
-// Stranger counts a request without a valid token. At most one record in a minute has the number, with the address of the last one.
+// Stranger counts a request without a valid token. A record with the count is written at most once a minute. It has the
+// address of the last request.
 func (l *Log) Stranger(ctx context.Context, record Record) {
 	now := l.options.Now()
 	record.Kind, record.Result, record.At = Stranger, Refused, now
@@ -115,7 +117,7 @@ func (l *Log) Stranger(ctx context.Context, record Record) {
 	}
 }
 
-// Maintain writes what is owed, and removes old records. Call it regularly, and before the end.
+// Maintain writes the remembered records, and removes old ones. Call it regularly, and before the end.
 func (l *Log) Maintain(ctx context.Context) error {
 	now := l.options.Now()
 	l.mu.Lock()
@@ -132,7 +134,7 @@ func (l *Log) Maintain(ctx context.Context) error {
 	return l.store.TrimRecords(ctx, now.Add(-l.options.Keep), l.options.Most)
 }
 
-// Close writes what is owed, and the number of requests without a valid token.
+// Close writes the remembered records, and the number of requests without a valid token.
 func (l *Log) Close(ctx context.Context) error {
 	l.mu.Lock()
 	owed := l.owed
@@ -145,7 +147,7 @@ func (l *Log) Close(ctx context.Context) error {
 	return l.pay(ctx, owed)
 }
 
-// pay writes records. Those that the store does not take are owed further.
+// pay writes remembered records. The log remembers those that fail again.
 func (l *Log) pay(ctx context.Context, owed []Record) error {
 	for i, record := range owed {
 		if err := l.store.AddRecord(ctx, record); err != nil {

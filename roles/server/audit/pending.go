@@ -8,14 +8,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// A Pending is the record of an act that is under way. It is safe for concurrent use: a caller may give up while the store is at
-// it. The methods of a nil Pending do nothing.
+// A Pending is the record of an act that is under way. It is safe for concurrent use: a caller may return while the
+// store still works. The methods of a nil Pending do nothing.
 type Pending struct {
 	mu      sync.Mutex
 	record  Record
-	entered bool // the transaction under way has the record
-	done    bool // there is a record of at least one change
-	none    bool // it is no act
+	entered bool // the present transaction has the record
+	done    bool // at least one change has a record
+	none    bool // there is no act to record
 }
 
 // Begin returns the record of an act that begins now.
@@ -26,7 +26,7 @@ func Begin(record Record) *Pending {
 
 type key struct{}
 
-// With returns a context with the record of the act that its calls are a part of.
+// With returns a context with the record of the act to which its calls belong.
 func With(ctx context.Context, pending *Pending) context.Context {
 	return context.WithValue(ctx, key{}, pending)
 }
@@ -37,7 +37,7 @@ func From(ctx context.Context) *Pending {
 	return pending
 }
 
-// Amend changes the record before anything is done.
+// Amend changes the record. Call it before anything is changed.
 func (p *Pending) Amend(change func(*Record)) {
 	if p == nil {
 		return
@@ -47,7 +47,7 @@ func (p *Pending) Amend(change func(*Record)) {
 	change(&p.record)
 }
 
-// Drop says that it is no act, such as a dry run.
+// Drop declares that there is no act to record, for example after a dry run.
 func (p *Pending) Drop() {
 	if p == nil {
 		return
@@ -57,7 +57,7 @@ func (p *Pending) Drop() {
 	p.none = true
 }
 
-// Try is called by a store at the begin of each attempt of a transaction.
+// Try begins an attempt of a transaction. A store calls it before each attempt.
 func (p *Pending) Try() {
 	if p == nil {
 		return
@@ -67,7 +67,7 @@ func (p *Pending) Try() {
 	p.entered, p.record.Revision = false, 0
 }
 
-// Revised is called by a store in a transaction that draws a revision.
+// Revised sets the revision of the change. A store calls it in a transaction that draws a revision.
 func (p *Pending) Revised(revision int64) {
 	if p == nil {
 		return
@@ -77,7 +77,8 @@ func (p *Pending) Revised(revision int64) {
 	p.record.Revision = max(p.record.Revision, revision)
 }
 
-// Enter returns the record that a store adds in the transaction of a change; false for none.
+// Enter returns the record for the transaction of a change; false for none. A store adds the record in that
+// transaction.
 func (p *Pending) Enter() (Record, bool) {
 	if p == nil {
 		return Record{}, false
@@ -90,7 +91,8 @@ func (p *Pending) Enter() (Record, bool) {
 	return record.Clean(), true
 }
 
-// Committed is called by a store after a transaction. What comes next in the same act is a change with a record of its own.
+// Committed ends a transaction. A store calls it after the commit. A later change in the same act gets a record of its
+// own.
 func (p *Pending) Committed() {
 	if p == nil {
 		return
@@ -103,10 +105,11 @@ func (p *Pending) Committed() {
 	}
 }
 
-// Refuse notes why an act is refused or has failed.
+// Refuse sets why an act is refused or has failed.
 func (p *Pending) Refuse(reason string) { p.Amend(func(r *Record) { r.Reason = reason }) }
 
-// Settle returns the record of an act that ends with a status of HTTP and has changed nothing; false if there is nothing to record.
+// Settle returns the record of an act that ends with an HTTP status and has changed nothing; false if there is nothing
+// to record.
 func (p *Pending) Settle(status int) (Record, bool) {
 	if p == nil {
 		return Record{}, false
@@ -116,13 +119,13 @@ func (p *Pending) Settle(status int) (Record, bool) {
 	if p.done || p.none {
 		return Record{}, false
 	}
-	p.none = true // once
+	p.none = true // at most one record
 	record := p.record
 	record.Revision = 0
 	switch {
 	case status < http.StatusBadRequest:
 		record.Result, record.Reason = Unchanged, ""
-	case status >= 499: // the client has gone, or the server could not
+	case status >= 499: // the client has left, or the server has failed
 		record.Result, record.Status = Failed, status
 	default:
 		record.Result, record.Status = Refused, status

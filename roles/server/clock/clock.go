@@ -1,6 +1,7 @@
-// Package clock is the time of a fleet server. It never goes back while the server runs, and begins after every time in
-// the database, even if the machine's clock is wrong. Signatures of devices, the history and the times at which devices
-// were seen need such a time. If the machine's clock contradicts this time, the clock is in doubt.
+// Package clock is the time of a fleet server. Its main type is Clock. The time never goes back while the server runs,
+// and begins after every time in the database, even if the machine's clock is wrong. Signatures of devices, the history
+// and the times of devices' last polls need such a time. If the machine's clock contradicts this time, the clock is in
+// doubt; package access then refuses new devices.
 package clock
 
 import (
@@ -21,32 +22,32 @@ const (
 	margin = 6 * time.Minute
 )
 
-// A Reading is one look at a clock: what it says, and the time on a clock that nobody can set.
+// A Reading is a clock's time, with the time of a clock that nobody can set.
 type Reading struct {
 	Wall  time.Time
 	Since time.Duration
 }
 
-// Options configures a Clock.
+// Options are options of New.
 type Options struct {
 	Log *slog.Logger
 	// Newest is the newest time in the database; zero for none.
 	Newest time.Time
 	Read   func() Reading // reads the machine's clock; nil means Read
-	// Remote is the first reading of another clock, which the Clock follows instead of the machine's; nil for none. Set
-	// has further ones.
+	// Remote is the first reading of another clock, which the Clock follows instead of the machine's; nil for none.
+	// Later readings come with Set.
 	Remote *Reading
 }
 
-// A Clock tells the server's time. It is safe for concurrent use.
+// A Clock returns the server's time. It is safe for concurrent use.
 type Clock struct {
 	log  *slog.Logger
 	read func() Reading
 
-	mu     sync.Mutex // guards what follows
-	remote *Reading   // the last one; nil: the machine's clock counts
-	last   Reading    // the time that was told last
-	wrong  time.Time  // what the clock says while it is in doubt; else zero
+	mu     sync.Mutex // guards the fields below
+	remote *Reading   // the last one; nil to follow the machine's clock
+	last   Reading    // the last returned time
+	wrong  time.Time  // the followed clock's time while the clock is in doubt; otherwise zero
 }
 
 // New returns a clock.
@@ -61,7 +62,7 @@ func New(options Options) *Clock {
 	c.last = c.reading()
 	known := options.Newest
 	if known.Before(sign.Earliest) {
-		known = sign.Earliest // no device would believe an earlier time
+		known = sign.Earliest // devices ignore earlier times
 	}
 	if c.last.Wall.Before(known.Add(-slack)) {
 		c.doubt(c.last.Wall)
@@ -80,7 +81,7 @@ func Read() Reading {
 	return Reading{Wall: now, Since: now.Sub(start)}
 }
 
-// Set takes in a reading of the other clock.
+// Set records a reading of the other clock.
 func (c *Clock) Set(remote Reading) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,7 +96,7 @@ func (c *Clock) Now() time.Time {
 	return c.now()
 }
 
-// Doubt returns why nobody can rely on the server's time; nil if there is no reason.
+// Doubt returns an error while the server's time may be wrong.
 func (c *Clock) Doubt() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,7 +107,7 @@ func (c *Clock) Doubt() error {
 	return nil
 }
 
-// reading returns what the clock says that counts.
+// reading returns a reading of the followed clock.
 func (c *Clock) reading() Reading {
 	now := c.read()
 	if c.remote != nil {
@@ -119,19 +120,19 @@ func (c *Clock) reading() Reading {
 func (c *Clock) now() time.Time {
 	says := c.reading()
 	passed := max(0, says.Since-c.last.Since)
-	told := c.last.Wall.Add(passed)
-	switch behind := told.Sub(says.Wall); {
+	now := c.last.Wall.Add(passed)
+	switch behind := now.Sub(says.Wall); {
 	case behind <= 0:
-		told = says.Wall
+		now = says.Wall
 		c.trust()
 	case behind <= slack:
-		told = c.last.Wall.Add(passed / 2)
+		now = c.last.Wall.Add(passed / 2)
 		c.trust()
 	default:
 		c.doubt(says.Wall)
 	}
-	c.last = Reading{told, says.Since}
-	return told
+	c.last = Reading{now, says.Since}
+	return now
 }
 
 func (c *Clock) doubt(says time.Time) {

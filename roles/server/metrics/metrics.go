@@ -22,7 +22,7 @@ import (
 
 const namespace = "aspects_poc"
 
-// summaryTimeout is the longest time that a scrape counts devices.
+// summaryTimeout is the longest time for the count of devices in a scrape.
 const summaryTimeout = 5 * time.Second
 
 // Metrics has the measurements of a server. It is safe for concurrent use.
@@ -62,7 +62,7 @@ func New(log *slog.Logger) *Metrics {
 	return m
 }
 
-// Request records an answered request. Route is the pattern, such as "/devices/:uuid/"; "" means no route.
+// Request records an answered request. route is the pattern, such as "/devices/:uuid/"; "" means no route.
 func (m *Metrics) Request(method, route string, status int, took time.Duration) {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
@@ -90,8 +90,8 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: errorLog{m.log}, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 }
 
-// errorLog logs what goes wrong at a scrape. A client that goes away amid the answer is no error of the server; promhttp reports it
-// once for each metric.
+// errorLog logs the errors of scrapes. It ignores the error of a client that leaves during the answer, which promhttp
+// reports once for each metric.
 type errorLog struct{ log *slog.Logger }
 
 func (l errorLog) Println(words ...any) {
@@ -135,7 +135,7 @@ func (d *devices) Collect(out chan<- prometheus.Metric) {
 	summary, err := d.fleet.Summary(ctx)
 	if err != nil {
 		d.log.Error("devices cannot be counted for a scrape", "error", err)
-		return // an absent series is honest, a zero is not
+		return // an absent series is right, and a zero would be wrong
 	}
 	for state, count := range summary.States {
 		gauge(devicesDesc, int64(count), state.String())

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Store returns a store that measures the calls for which polls and operators wait.
+// Store returns a store that measures the calls of store for which polls and operators wait.
 func (m *Metrics) Store(store fleet.Store) fleet.Store { return &measured{store, m} }
 
 type measured struct {
@@ -48,7 +48,7 @@ func (s *measured) took(call string, begin time.Time, err *error) {
 	}
 }
 
-// answer returns whether an error is an answer of the store and no failure.
+// answer reports whether an error is an answer of the store and no failure.
 func answer(err error) bool {
 	for _, known := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists, fleet.ErrNameTaken,
 		fleet.ErrPendingFull, fleet.ErrUnknownSecret, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, context.Canceled} {

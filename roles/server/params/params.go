@@ -17,7 +17,7 @@ import (
 // An Argument is the value of a parameter.
 type Argument struct {
 	Value string
-	Bare  bool // there is no "=", as in ?dry-run
+	Bare  bool // the parameter has no "=", as in ?dry-run
 }
 
 // MostComplaints is the largest number of problems in an answer.
@@ -61,7 +61,7 @@ func Parse(query string, known []string) (arguments map[string]Argument, wrong [
 
 func printable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
 
-// unknown ends the refusal of an unknown parameter.
+// unknown returns the end of the refusal of an unknown parameter.
 func unknown(name string, known []string) string {
 	if len(known) == 0 {
 		return "; it takes none"
@@ -69,7 +69,7 @@ func unknown(name string, known []string) string {
 	return Meant(name, known)
 }
 
-// Meant ends the refusal of an unknown name: it suggests similar names, or lists the known ones.
+// Meant returns the end of the refusal of an unknown name: similar known names, or all of them.
 func Meant(name string, known []string) string {
 	if near := nearest.Names(name, known); len(near) > 0 {
 		return "; did you mean " + strings.Join(near, " or ") + "?"

@@ -35,16 +35,17 @@ const (
 	idleTime = 2 * time.Minute
 )
 
-// A Lot holds connections. It is the net.Listener of the server that they come from, and is safe for concurrent use.
+// A Lot holds connections. It is the net.Listener of the server whose connections it parks. It is safe for concurrent
+// use.
 type Lot struct {
 	net.Listener
-	accepted chan accepted // by the listener inside, and connections that go back to the server
+	accepted chan accepted // from the inner listener, and connections that go back to the server
 	closing  chan struct{}
 	once     sync.Once // of closing
 	ctx      context.Context
-	cancel   context.CancelFunc // when Shutdown is over
+	cancel   context.CancelFunc // ends when Shutdown ends
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	parked  map[*Parked]bool
 	waiting int           // parked connections without an answer
 	ended   bool          // no connection is parked or goes back any more
@@ -64,7 +65,7 @@ func New(listener net.Listener) *Lot {
 	return l
 }
 
-// accept passes on what the listener accepts, until the lot is closed.
+// accept passes connections from the inner listener on, until the lot is closed.
 func (l *Lot) accept() {
 	for {
 		conn, err := l.Listener.Accept()
@@ -105,8 +106,8 @@ func (l *Lot) Close() error {
 	return l.Listener.Close()
 }
 
-// Shutdown waits until all parked requests are answered, and closes their connections. If ctx ends first, it closes the rest
-// without an answer, and returns the error of ctx. Before the call, the answers must have been told to end.
+// Shutdown waits until all parked requests are answered, and closes their connections. If ctx ends first, it closes the
+// other connections without an answer, and returns the error of ctx. Make the answers end before you call it.
 func (l *Lot) Shutdown(ctx context.Context) error {
 	l.mu.Lock()
 	l.ended = true
@@ -133,9 +134,9 @@ func (l *Lot) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Park takes the connection of a request. The handler must then return at once. It must have read the body, and written
-// nothing. Call Answer of the result once, when the answer is known. If the client goes before, gone is called, which must not
-// wait. Nothing is kept of the request.
+// Park takes the connection of a request. The handler must have read the body and written nothing, and must return at
+// once after the call. Call Answer of the result once, when the answer is known. If the client leaves before that, Park
+// calls gone, which must not wait. The lot holds nothing else of the request.
 //
 // An answer may park its own request again, instead of writing: the result is then for a later answer.
 //
@@ -151,7 +152,7 @@ func (l *Lot) Park(w http.ResponseWriter, request *http.Request, gone func()) *P
 		l.mu.Unlock()
 		return nil
 	}
-	l.waiting++ // so that Shutdown waits for it
+	l.waiting++ // Shutdown waits for it
 	l.mu.Unlock()
 	conn, buffer, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -160,11 +161,12 @@ func (l *Lot) Park(w http.ResponseWriter, request *http.Request, gone func()) *P
 		l.answered()
 		return nil
 	}
-	// Of HTTP/1.0, too, if the client has not asked for more requests on the connection, or this server would have to agree.
+	// The connection also closes after an answer to HTTP/1.0, because this server would have to agree to a second
+	// request.
 	last := request.Close || !request.ProtoAtLeast(1, 1)
 	p := &Parked{lot: l, conn: conn, minor: request.ProtoMinor, last: last, gone: gone}
 	if n := buffer.Reader.Buffered(); n > 0 {
-		ahead, _ := buffer.Peek(n) // what is buffered is there
+		ahead, _ := buffer.Peek(n) // it is buffered, so Peek does not fail
 		p.heard, p.ahead = true, append([]byte(nil), ahead...)
 	}
 	l.mu.Lock()
@@ -176,7 +178,7 @@ func (l *Lot) Park(w http.ResponseWriter, request *http.Request, gone func()) *P
 	return p
 }
 
-// answered counts a request that waits no longer. The caller holds the lock.
+// answered removes a request from the count of waiting ones. The caller holds the lock.
 func (l *Lot) answered() {
 	if l.waiting--; l.waiting == 0 && l.none != nil {
 		close(l.none)
@@ -190,7 +192,7 @@ type Parked struct {
 	minor int  // version of HTTP
 	last  bool // the connection is closed after the answer
 
-	// The lot's lock guards what follows.
+	// The lot's lock guards the fields below.
 	gone     func() // nil when it has been called, and after the answer
 	heard    bool   // listen is over: ahead is the beginning of the next request, or the client has left
 	ahead    []byte
@@ -198,7 +200,7 @@ type Parked struct {
 	left     bool // the client has left, or the connection is closed
 }
 
-// park lets a request wait whose answer was begun.
+// park parks a request again whose answer has begun.
 func (p *Parked) park(gone func()) {
 	p.lot.mu.Lock()
 	p.gone = gone
@@ -209,7 +211,7 @@ func (p *Parked) park(gone func()) {
 	}
 }
 
-// end tells that there is no client any more.
+// end records that the client has left.
 func (p *Parked) end() {
 	p.lot.mu.Lock()
 	gone := p.gone
@@ -223,7 +225,7 @@ func (p *Parked) end() {
 // listen waits for the first byte of the next request, or the client's end.
 func (p *Parked) listen() {
 	var first [1]byte
-	n, _ := p.conn.Read(first[:]) // 0 with any error
+	n, _ := p.conn.Read(first[:]) // 0 with an error
 	if n == 0 {
 		p.end()
 	}
@@ -254,12 +256,12 @@ func (p *Parked) Answer(write func(context.Context, http.ResponseWriter)) {
 	p.answered = true
 	p.left = p.left || failed
 	p.lot.answered()
-	if !heard { // else the server may read it already
+	if !heard { // otherwise the server may already read from it
 		failed = failed || p.conn.SetReadDeadline(time.Now().Add(idleTime)) != nil
 	}
 	p.lot.mu.Unlock()
 	if failed {
-		_ = p.conn.Close() // listen returns, if it still waits
+		_ = p.conn.Close() // listen returns if it still waits
 	}
 	if heard {
 		p.leave()
@@ -267,14 +269,14 @@ func (p *Parked) Answer(write func(context.Context, http.ResponseWriter)) {
 }
 
 // leave ends the parking: the connection goes back to the server with the beginning of the next request, or is closed.
-// It is called once, by the later one of listen and Answer.
+// The later one of listen and Answer calls it, once.
 func (p *Parked) leave() {
 	p.lot.mu.Lock()
 	delete(p.lot.parked, p)
 	left := p.left || p.lot.ended
 	p.lot.mu.Unlock()
 	if left || p.conn.SetDeadline(time.Time{}) != nil || !p.lot.offer(accepted{conn: returning(p.conn, p.ahead)}) {
-		_ = p.conn.Close() // the client has gone, or the server ends
+		_ = p.conn.Close() // the client has left, or the server stops
 	}
 }
 
@@ -289,13 +291,13 @@ func (p *Parked) send(w *response, last bool) error {
 	return out.Flush()
 }
 
-// A returned is a connection that has been parked. Its next request begins with ahead.
+// A returned is a connection that was parked. Its next request begins with ahead.
 type returned struct {
 	net.Conn
 	ahead []byte
 }
 
-// A returnedTLS tells the server that it is one of HTTPS.
+// A returnedTLS is a returned connection of HTTPS.
 type returnedTLS struct{ returned }
 
 // ConnectionState returns the state of the TLS connection.
@@ -304,7 +306,7 @@ func (r *returnedTLS) ConnectionState() tls.ConnectionState {
 }
 
 func returning(conn net.Conn, ahead []byte) net.Conn {
-	switch before := conn.(type) { // one that is parked often is wrapped once
+	switch before := conn.(type) { // a connection that is parked often is wrapped once
 	case *returned:
 		before.ahead = ahead
 		return before

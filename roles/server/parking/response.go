@@ -13,7 +13,7 @@ type response struct {
 	status int
 	body   bytes.Buffer
 	parked *Parked
-	later  bool // parked again: there is no answer yet
+	later  bool // parked again, so that there is no answer yet
 }
 
 // Header implements http.ResponseWriter.
@@ -37,7 +37,7 @@ func (r *response) Write(text []byte) (int, error) {
 	return r.body.Write(text)
 }
 
-// http returns the whole answer in a minor version of HTTP/1. The connection is closed afterwards if it is the last one.
+// http returns the whole answer in a minor version of HTTP/1. If last is true, the connection is closed afterwards.
 func (r *response) http(minor int, last bool) *http.Response {
 	r.WriteHeader(http.StatusOK)
 	if r.Header().Get("Date") == "" {

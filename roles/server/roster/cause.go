@@ -9,11 +9,11 @@ import (
 	"aspects-poc/roles/server/fleet"
 )
 
-// A Cause is why some devices are in a state, in words without what differs from one device to the next.
+// A Cause is why some devices are in a state: a reason without the parts that differ between devices.
 type Cause struct {
 	State   fleet.State
 	Cause   string // see CauseOf
-	Example string // the reason of one of the devices
+	Example string // the reason of one device
 	Devices int
 }
 
@@ -28,7 +28,8 @@ var (
 // longestCause is the number of bytes of a reason that make its cause.
 const longestCause = 1000
 
-// CauseOf returns a reason without what varies: quoted values that are no paths become "…", and IDs and numbers become "#".
+// CauseOf returns a reason without the parts that vary: quoted values that are no paths become "…", and IDs and numbers
+// become "#".
 func CauseOf(reason string) string {
 	if len(reason) > longestCause {
 		reason = strings.ToValidUTF8(reason[:longestCause], "")
@@ -45,7 +46,8 @@ func CauseOf(reason string) string {
 	return reason
 }
 
-// Causes counts the devices that refused their targets or failed by cause, the most frequent first. It counts once.
+// Causes counts the devices that refused their targets or failed by cause, the most frequent first. Later calls return
+// the same counts.
 func (r *Roll) Causes() []Cause {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -77,7 +79,7 @@ func (r *Roll) Causes() []Cause {
 	return list
 }
 
-// Running counts the devices whose target has at least a revision, and those of them that run their target.
+// Running counts the devices whose target has at least this revision, and those of them that run their target.
 func (r *Roll) Running(revision int64) (running, all int) {
 	for i := range r.rows {
 		switch row := &r.rows[i]; {
@@ -92,10 +94,10 @@ func (r *Roll) Running(revision int64) (running, all int) {
 	return running, all
 }
 
-// Matching counts the devices that each selector matches.
+// Matching counts the devices that each selector chooses.
 func (r *Roll) Matching(selectors []fleet.Selector) []int {
 	counts := make([]int, len(selectors))
-	known := map[string][]bool{} // by labels: few sets have many devices
+	known := map[string][]bool{} // by labels, because few sets have many devices
 	for i := range r.rows {
 		labels := r.rows[i].Labels
 		text := labels.String()
@@ -126,7 +128,7 @@ func (r *Roll) Unsigned() (n int) {
 	return n
 }
 
-// Well counts the devices that run their targets, and were seen lately.
+// Well counts the devices that run their targets and are neither silent nor cloned.
 func (r *Roll) Well() (n int) {
 	for i := range r.rows {
 		if row := &r.rows[i]; row.State == fleet.StateInSync && !row.Silent && !row.Cloned {

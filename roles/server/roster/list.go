@@ -10,11 +10,11 @@ import (
 // A Query selects devices. The zero value selects all, the worst state first.
 type Query struct {
 	Selector fleet.Selector
-	Match    func(fleet.Device) bool // by ID, Name, Identity and Labels; nil: all
-	State    fleet.State             // StateUnknown: any
-	Silent   bool                    // only those
-	Cloned   bool                    // only those
-	Cause    string                  // of Row; "": any
+	Match    func(fleet.Device) bool // by ID, Name, Identity and Labels; nil means all
+	State    fleet.State             // StateUnknown means any
+	Silent   bool                    // only silent devices
+	Cloned   bool                    // only cloned devices
+	Cause    string                  // of Row; "" means any
 	Order    Order
 	After    string // "" or a cursor: Previous or Next of a List
 	Limit    int
@@ -25,8 +25,8 @@ type List struct {
 	Rows []*Row
 	// Before is the number of selected devices before the first row, and Found the number of all selected devices.
 	Before, Found int
-	// Previous and Next are the cursors of the previous and the next page; Next is "" on the last page. HasPrevious says
-	// whether there is a previous page: the first page has the cursor "".
+	// Previous and Next are the cursors of the previous and the next page. Next is "" on the last page. HasPrevious
+	// reports whether there is a previous page, because the first page has the cursor "".
 	Previous, Next string
 	HasPrevious    bool
 	// States, Silent, Cloned and All count the devices that the query would select without State, Silent and Cloned.
@@ -34,20 +34,20 @@ type List struct {
 	Silent, Cloned, All int
 }
 
-// A Roll has all devices of a fleet as of one moment. It never changes.
+// A Roll has all devices of a fleet as of one moment. It is immutable.
 type Roll struct {
 	rows []Row
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	sorted map[Order][]*Row
-	causes []Cause // nil: not counted yet
+	causes []Cause // nil until they are counted
 }
 
-// List answers a query. It returns fleet.ErrBadCursor if After is no cursor of this order.
+// List returns a page of devices. It returns fleet.ErrBadCursor if After is no cursor of this order.
 func (r *Roll) List(query Query) (List, error) {
 	list := List{States: map[fleet.State]int{}}
 	var chosen []*Row
-	var states [1 << 8]int // by fleet.State
+	var states [1 << 8]int // indexed by fleet.State
 	for _, row := range r.in(query.Order) {
 		if !query.concerns(row) {
 			continue
@@ -95,7 +95,7 @@ func (r *Roll) List(query Query) (List, error) {
 	return list, nil
 }
 
-// concerns returns whether the query selects a device of some state.
+// concerns reports whether the query selects a row, whatever its state.
 func (q Query) concerns(row *Row) bool {
 	return q.Selector.Matches(row.Labels) && (q.Match == nil || q.Match(fleet.Device{
 		ID: row.ID, Name: row.Name, Identity: fleet.Identity{IPAddress: row.Address, Arch: row.Arch}, Labels: row.Labels,

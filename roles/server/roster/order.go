@@ -15,8 +15,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// An Order is a column to sort by, with "-" before it for the reverse order. The zero value sorts by state, the worst first.
-// Equal rows are in the order of their registration.
+// An Order is a column to sort by, with "-" in front for the reverse order. The zero value sorts by state, the worst
+// first. Equal rows are in the order of their registration.
 type Order string
 
 // The columns.
@@ -32,7 +32,7 @@ const (
 
 var orders = []Order{ByState, ByDevice, ByLabels, ByReported, ByTarget, BySeen, ByAddress}
 
-// OrderNames lists the columns in words.
+// OrderNames lists the columns for a message.
 func OrderNames() string {
 	var names []string
 	for _, order := range orders {
@@ -41,7 +41,7 @@ func OrderNames() string {
 	return strings.Join(names, ", ")
 }
 
-// ParseOrder reads an order.
+// ParseOrder parses an order.
 func ParseOrder(text string) (order Order, known bool) {
 	if text == "" || text == string(ByState) {
 		return "", true // one order has one name
@@ -55,14 +55,14 @@ func (o Order) column() (column Order, reverse bool) {
 	return cmp.Or(Order(text), ByState), reverse
 }
 
-// worst has the states in their order, with silent and cloned devices between them: see rank.
+// worst has the states from the worst on, with silent and cloned devices between them: see rank.
 var worst = []fleet.State{fleet.StateFailed, fleet.StateRefused, fleet.StateDrifted, silence, fleet.StateBehind, twins,
 	fleet.StatePending, fleet.StateNew, fleet.StateInSync, fleet.StateRevoked}
 
-// silence and twins are places in worst that are no states of the fleet.
+// silence and twins are elements of worst that are no states of the fleet.
 const silence, twins fleet.State = 255, 254
 
-// rank is the index of a row in worst. Silence does not count for pending and revoked devices.
+// rank returns the index of a row in worst. Silence does not count for pending and revoked devices.
 func (r *Row) rank() int64 {
 	own := slices.Index(worst, r.State)
 	if own < 0 {
@@ -94,7 +94,7 @@ func (o Order) place(row *Row) place {
 	case ByState:
 		at.number = row.rank()
 	case ByDevice:
-		at.text = row.ID.String() // those without a name come last
+		at.text = row.ID.String() // devices without a name come last
 		if row.Name != "" {
 			at.text = "!" + row.Name
 		}
@@ -131,7 +131,7 @@ func (o Order) comparison() func(a, b place) int {
 	}
 }
 
-// cursor returns a place as text; parsePlace is the inverse.
+// cursor returns a place as text. parsePlace is its inverse.
 func (p place) cursor() string {
 	return strings.Join([]string{p.id.String(), strconv.FormatInt(p.registered, 36), strconv.FormatInt(p.number, 36),
 		base64.RawURLEncoding.EncodeToString([]byte(p.text))}, ".")

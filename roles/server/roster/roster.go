@@ -1,8 +1,9 @@
-// Package roster lists and counts the devices of a fleet as of one moment, so that the list and its counts agree.
+// Package roster lists and counts the devices of a fleet as of one moment, so that the list and its counts agree. Its
+// main types are Roster and Roll.
 //
-// A Roster reads all devices into a Roll when somebody asks, and reuses the Roll for ten times as long as the read
-// took. If a read takes long enough to be noticed, callers get the previous Roll until the next one is there. A Roll
-// filters, sorts and counts in memory; package fleet decides the state of each device.
+// A Roster reads all devices into a Roll on demand, and reuses the Roll for ten times as long as the read took. If
+// reads take long, callers get the previous Roll until the next one is ready. A Roll filters, sorts and counts in
+// memory. Package fleet decides the state of each device.
 package roster
 
 import (
@@ -16,9 +17,9 @@ import (
 )
 
 const (
-	// share limits the time spent on reads: a roll that took a second is used for ten.
+	// share limits the time spent on reads: a roll whose read took a second is used for ten seconds.
 	share = 10
-	// noticed is the time of a read that a reader would notice.
+	// noticed is the duration from which a person notices a read.
 	noticed = 100 * time.Millisecond
 	// readAtOnce is the number of devices in one call of the fleet.
 	readAtOnce = 1000
@@ -33,9 +34,9 @@ type Row struct {
 	Labels          fleet.Labels
 	State           fleet.State
 	Silent, Cloned  bool
-	Unsigned        bool   // it does not run its target, and cannot: nobody has signed it
-	LastSeen        int64  // seconds since 1970; 0: never
-	Target, Running int64  // revisions; 0: none
+	Unsigned        bool   // it does not run its target because nobody has signed the target
+	LastSeen        int64  // seconds since 1970; 0 means never
+	Target, Running int64  // revisions; 0 means none
 	Reason          string // why it refused its target or failed
 	Cause           string // see CauseOf; "" without a reason
 }
@@ -44,20 +45,20 @@ type Row struct {
 type Roster struct {
 	rules *fleet.Fleet
 
-	making sync.Mutex // held while a roll is read, so that there is one read at a time
+	making sync.Mutex // held during a read, so that there is one read at a time
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	last  *Roll
-	until time.Time     // last may be used until then
-	took  time.Duration // to read last
-	next  bool          // the next roll is being read
+	until time.Time     // end of last's use
+	took  time.Duration // duration of the last read
+	next  bool          // a goroutine reads the next roll
 }
 
 // New returns the roster of a fleet.
 func New(rules *fleet.Fleet) *Roster { return &Roster{rules: rules} }
 
-// Roll returns the devices as they are, or in a large fleet as they were some seconds ago. Good is the time for which the
-// same roll will be returned; 0 for a roll that was read for this call.
+// Roll returns the devices as they are now. In a large fleet it returns them as they were some seconds ago. good is how
+// long Roll will return the same roll; 0 for a roll that was read for this call.
 func (r *Roster) Roll(ctx context.Context) (roll *Roll, good time.Duration, err error) {
 	if roll, good = r.present(ctx); roll != nil {
 		return roll, good, nil
@@ -71,8 +72,8 @@ func (r *Roster) Roll(ctx context.Context) (roll *Roll, good time.Duration, err 
 	return roll, 0, err
 }
 
-// present returns the last roll if it may still be used. If its time is over and a read takes long, it starts the read of the
-// next roll and returns the last one.
+// present returns the last roll while it is valid. If its time has passed and a read takes long, present starts the
+// read of the next roll and still returns the last one.
 func (r *Roster) present(ctx context.Context) (roll *Roll, good time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,7 +89,7 @@ func (r *Roster) present(ctx context.Context) (roll *Roll, good time.Duration) {
 		go func() {
 			r.making.Lock()
 			defer r.making.Unlock()
-			// An error is reported to the next caller, which reads a roll itself.
+			// The next caller reads a roll itself and gets the error.
 			_, _ = r.make(context.WithoutCancel(ctx))
 		}()
 	}
@@ -126,7 +127,7 @@ func (r *Roster) read(ctx context.Context) (*Roll, error) {
 	}
 }
 
-// rowOf returns a row. Equal architectures share their memory.
+// rowOf returns the row of a device. Equal architectures share their memory.
 func rowOf(view fleet.View, arches map[string]string) Row {
 	arch, there := arches[view.Arch]
 	if !there {

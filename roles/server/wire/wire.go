@@ -1,5 +1,5 @@
-// Package wire converts the types of package fleet to those of package serverapi, for the API; the page uses it for
-// outcomes and statistics.
+// Package wire converts the types of package fleet to those of package serverapi, and does nothing else. The API
+// answers with the results. The page uses them for outcomes and statistics.
 package wire
 
 import (
@@ -14,10 +14,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// Config returns a configuration, its numbers of type json.Number.
+// Config returns a configuration whose numbers are json.Number.
 func Config(config fleet.Config) (serverapi.Config, error) { return config.Tree() }
 
-// Device returns a device as in lists: without Config and Differs.
+// Device returns a device in the form of lists: without Config and Differs.
 func Device(view fleet.View) serverapi.Device {
 	device := serverapi.Device{
 		UUID:       view.ID,
@@ -71,7 +71,7 @@ func WholeDevice(view fleet.View) (serverapi.Device, error) {
 	return device, err
 }
 
-// Outcome returns the word for the outcome of an attempt; "" for none.
+// Outcome returns the word for an outcome; "" for none.
 func Outcome(outcome fleet.Outcome) string {
 	switch outcome {
 	case fleet.Applied:
@@ -94,7 +94,7 @@ func ParseOutcome(word string) (fleet.Outcome, error) {
 	return fleet.None, fmt.Errorf("must be %s, %s or %s, not %q", serverapi.Applied, serverapi.Refused, serverapi.Failed, word)
 }
 
-// DeviceTarget returns a device's target; with explain also the origin of each value.
+// DeviceTarget returns a device's target. With explain it has the origin of each value.
 func DeviceTarget(target fleet.Target, explain bool) (serverapi.DeviceTarget, error) {
 	config, err := Config(target.Config)
 	if err != nil {
@@ -135,7 +135,7 @@ func Layer(layer fleet.Layer) (serverapi.Layer, error) {
 	}, err
 }
 
-// mostLayers is the number of layers that a secret shows.
+// mostLayers is the number of layers that the answer about a secret has.
 const mostLayers = 100
 
 // Secret returns a named secret as in a list.
@@ -148,7 +148,7 @@ func Secret(secret fleet.ShownSecret) serverapi.Secret {
 	return shape
 }
 
-// SecretSet returns a named secret that was set, and the number of devices that this concerns.
+// SecretSet returns a named secret after a change, and the number of devices whose targets have changed.
 func SecretSet(secret fleet.ShownSecret, devices int) serverapi.SecretSet {
 	return serverapi.SecretSet{Name: secret.Name, Digest: secret.Digest, Revision: secret.Revision, SetBy: secret.By,
 		SetAt: seconds(secret.At), Devices: devices}
@@ -179,7 +179,7 @@ func Entry(entry fleet.Entry) (serverapi.HistoryEntry, error) {
 	return shape, nil
 }
 
-// HistoryPage returns a page of the history. Limit is the largest number of entries that was asked for.
+// HistoryPage returns a page of the history. limit is the largest number of entries that the caller asked for.
 func HistoryPage(entries []fleet.Entry, limit int) (serverapi.HistoryPage, error) {
 	page := serverapi.HistoryPage{History: []serverapi.HistoryEntry{}}
 	for _, entry := range entries {
@@ -209,7 +209,7 @@ func action(action fleet.Action) string {
 	return "labels"
 }
 
-// Changes returns differences, never nil.
+// Changes returns differences as changes. The result is never nil.
 func Changes(differences []fleet.Difference) []serverapi.Change {
 	changes := []serverapi.Change{}
 	for _, difference := range differences {
@@ -279,7 +279,7 @@ func Summary(summary fleet.Summary) serverapi.Summary {
 	return shape
 }
 
-// Stats returns a device's statistics, with times of the server's clock.
+// Stats returns a device's statistics, with times by the server's clock.
 func Stats(points []fleet.Stats, step time.Duration) (serverapi.DeviceStats, error) {
 	shape := serverapi.DeviceStats{Step: int64(step / time.Second), Points: []serverapi.Stats{}}
 	for _, point := range points {
@@ -311,7 +311,7 @@ func Events(notice fleet.Notice) []serverapi.Event {
 	return []serverapi.Event{{Kind: "lost"}}
 }
 
-// seconds returns a time as the API writes it; 0 for the zero time.
+// seconds returns a time in the API's form; 0 for the zero time.
 func seconds(at time.Time) int64 {
 	if at.IsZero() {
 		return 0

@@ -10,17 +10,17 @@ import (
 	"aspects-poc/roles/server/access"
 )
 
-// Memory is a store for tests of what uses one. The zero value is ready for use.
+// Memory is a store in memory, for tests of the store's users. The zero value is ready for use.
 type Memory struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	tokens []access.Token
-	// Trouble is what every call returns, if it is not nil.
+	// Trouble, if not nil, is the error of every call.
 	Trouble error
 }
 
 var _ access.Store = (*Memory)(nil)
 
-// with runs a call; find returns a token, nil where there is none.
+// with calls call with the lock held. find returns the token that satisfies a condition, or nil.
 func (m *Memory) with(ctx context.Context, call func(find func(func(access.Token) bool) *access.Token) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

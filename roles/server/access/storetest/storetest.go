@@ -1,4 +1,5 @@
-// Package storetest holds what every store of tokens has to do. A store's own test calls Run.
+// Package storetest has the contract of a store of tokens. Its main function is Run, which a store's own test calls.
+// Memory is a store for other tests.
 package storetest
 
 import (
@@ -16,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Run checks stores. Each call of open returns an empty one, which stays open until its test ends.
+// Run tests stores. Each call of open returns an empty store that stays open until its test ends.
 func Run(t *testing.T, open func(t *testing.T) access.Store) {
 	for _, test := range []struct {
 		name string
@@ -181,7 +182,7 @@ func spent(t *testing.T, store access.Store) {
 	}
 }
 
-// crowd: a token for ten devices lets in ten of fifty that come at the same time.
+// crowd uses a token for ten devices fifty times at once: ten uses succeed.
 func crowd(t *testing.T, store access.Store) {
 	add(t, store, access.Token{Name: "ten", Purpose: access.Enrol, Digest: digest("ten"), Created: start, Limit: 10})
 	var let atomic.Int64

@@ -1,5 +1,5 @@
-// Package clocktest has a clock for tests, which moves when the test says so. What the test runs in the background may read
-// it meanwhile.
+// Package clocktest has a clock for tests. Its main type is Clock, whose time changes only when the test sets it. Other
+// goroutines of the test may read it meanwhile.
 package clocktest
 
 import (
@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// A Clock tells the time that the test has set. It is safe for concurrent use.
+// A Clock returns the time that the test has set. It is safe for concurrent use.
 type Clock struct {
 	mu sync.Mutex
 	at time.Time
 }
 
-// At returns a clock that says at.
+// At returns a clock with this time.
 func At(at time.Time) *Clock { return &Clock{at: at} }
 
 // Now returns the time.
