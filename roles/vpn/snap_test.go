@@ -52,7 +52,7 @@ func TestRefused(t *testing.T) {
 	before := snap.Stored()
 	run := snap.Start("run", "--join-rate", "1", "--drop-rate", "0", "--interval", "10ms")
 	rolestest.Await(t, "that the refusal is told", func() bool {
-		return strings.Contains(run.Err.String(), "the peers stay as they were") &&
+		return strings.Contains(run.Err.String(), "cannot change the peers") &&
 			strings.Contains(run.Err.String(), "a custodian refused it")
 	})
 	if out := run.Out.String(); strings.Contains(out, "joined") || snap.Stored() != before {
