@@ -10,7 +10,7 @@ import (
 	"aspects-poc/registry"
 )
 
-// Where a file: address leads to; nothing is made by finding out.
+// TestFileAddresses checks the path of a file: address. To open it creates nothing.
 func TestFileAddresses(t *testing.T) {
 	home, work := t.TempDir(), t.TempDir()
 	t.Chdir(work)

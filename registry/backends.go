@@ -73,6 +73,7 @@ func openSnapd(ctx context.Context, socket string, o Options) (backend.Backend, 
 // probeTime is how long "auto" waits for a snapd that accepts a connection but does not answer.
 const probeTime = 2 * time.Second
 
+// snapdAnswers chooses snapd if it answers on its socket and confdb is on.
 func snapdAnswers(ctx context.Context, o Options) (bool, string) {
 	socket := cmp.Or(o.Socket, snapd.DefaultSocket)
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
@@ -125,7 +126,8 @@ func openMemory(ctx context.Context, rest string, o Options) (backend.Backend, e
 	return embedded.OpenMemory(ctx, embedded.Options{Documents: documents, AccessTimeout: o.AccessTimeout})
 }
 
-func whereNothingElse(_ context.Context, o Options) (bool, string) {
+// lastResort always chooses the file. The reason has its path, or why it has none.
+func lastResort(_ context.Context, o Options) (bool, string) {
 	path, err := embedded.DefaultPath(o.Getenv)
 	if err != nil {
 		return true, "nothing else is left, but " + err.Error()

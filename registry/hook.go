@@ -64,9 +64,9 @@ func (h *Hook) Previous(ctx context.Context, view string, dst any, requests ...s
 // with success and must neither read nor write.
 func (h *Hook) Refuse(ctx context.Context, reason string) error { return h.backend.Fail(ctx, reason) }
 
-// Announce tells the services of the snap that the views may show something else. View.Hints and View.Watch of the
-// services notice it. Call it in observe-view hooks. It does not access confdb. It returns an error if SNAP_COMMON is
-// not set or the folder is not writable.
+// Announce reports to the services of the snap that the views may show something else: it wakes their View.Hints and
+// View.Watch. Call it in observe-view hooks. It does not access confdb. It returns an error if SNAP_COMMON is not set
+// or the folder is not writable.
 func (h *Hook) Announce(views ...string) error {
 	if h.nudgeDir == "" {
 		return errors.New("cannot announce changes: SNAP_COMMON is not set")

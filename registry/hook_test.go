@@ -13,14 +13,14 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// inSnap are the options of a process of a snap with this cookie.
+// inSnap returns the options of a process of a snap with this cookie.
 func inSnap(m *machine.Machine, cookie, common string) registry.Options {
 	return registry.Options{SnapSocket: m.SnapSocket(), Getenv: func(name string) string {
 		return map[string]string{"SNAP_COOKIE": cookie, "SNAP_INSTANCE_NAME": m.Snap(), "SNAP_COMMON": common}[name]
 	}}
 }
 
-// TestHook runs hooks that look at what is about to be stored and at what was there before, and refuse.
+// TestHook runs hooks that read the new and the previous data, and refuse.
 func TestHook(t *testing.T) {
 	m := machine.Start(t, machine.Options{})
 	common := t.TempDir()
@@ -103,7 +103,7 @@ func TestHookConfiguration(t *testing.T) {
 	}
 }
 
-// TestHints: what a hook announces reaches the service's hints of that view, and nothing is read.
+// TestHints: an announcement of a hook gives the service a hint for the view, and reads nothing.
 func TestHints(t *testing.T) {
 	m := machine.Start(t, machine.Options{})
 	common := t.TempDir()

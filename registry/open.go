@@ -100,7 +100,7 @@ func schemes() []scheme {
 	return []scheme{
 		{"snapctl", openSnapctl, insideSnap},
 		{"snapd", openSnapd, snapdAnswers},
-		{"file", openFile, whereNothingElse},
+		{"file", openFile, lastResort},
 		{"mem", openMemory, nil},
 	}
 }

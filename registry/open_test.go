@@ -18,11 +18,11 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// systemInfo is what a snapd answers to the question what it is (shape seen on snapd 2.77.1, other members left out).
+// systemInfo is snapd's answer to GET /v2/system-info, as seen on snapd 2.77.1, without other members.
 const systemInfo = `{"type":"sync","status-code":200,"status":"OK","result":{"series":"16","version":"2.77.1",` +
 	`"features":{"confdb":{"supported":true,"enabled":%t}}}}`
 
-// snapdSocket is the socket of something that answers every request with a text.
+// snapdSocket returns the path of a socket on which a server answers every request with a text.
 func snapdSocket(t *testing.T, answer string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "s") // the names of sockets are short
@@ -107,7 +107,7 @@ func TestAuto(t *testing.T) {
 	}
 }
 
-// On a machine with nothing at all the first call works, and nobody else can read the file.
+// On a machine without any state the first call succeeds, and only the user can read the file.
 func TestAutoOnAFreshMachine(t *testing.T) {
 	home := t.TempDir()
 	options := registry.Options{Getenv: environment(map[string]string{"HOME": home}), Socket: filepath.Join(home, "none"),

@@ -15,7 +15,7 @@ import (
 	"aspects-poc/registry"
 )
 
-// snapshot is all that there is below a folder: names, modes, times and content.
+// snapshot returns everything below a folder: names, modes, times and contents.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -44,8 +44,8 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// lookAt opens a registry and does with it all that changes nothing; with writes also those that are refused or change
-// nothing. Errors are none of its business.
+// lookAt opens a registry and makes all calls that change nothing. With writes, it also makes writes that are refused or change
+// nothing. It ignores errors.
 func lookAt(t *testing.T, address string, options registry.Options, writes bool) (errs []error) {
 	t.Helper()
 	reg, err := registry.Open(t.Context(), address, options)
@@ -73,7 +73,7 @@ func lookAt(t *testing.T, address string, options registry.Options, writes bool)
 	return append(errs, err)
 }
 
-// No look at a registry writes, whatever the file holds or lacks: not a byte, not a time, not another file.
+// Reads of a registry never write, whatever the state of its file: no content, no time and no other file changes.
 func TestReadsWriteNothing(t *testing.T) {
 	lamps := parseSchemas(t, lamp)
 	doors := parseSchemas(t, strings.ReplaceAll(strings.ReplaceAll(lamp, "name: lamp", "name: door"), "acme", "other"))
@@ -169,8 +169,7 @@ func TestReadsWriteNothing(t *testing.T) {
 	}
 }
 
-// A read of a file that is not there says so, and is still the error for no data: a program that starts on a machine
-// without anything takes its defaults.
+// A read of a missing file says so in its error, which is ErrNoData: a program on a new machine then uses its defaults.
 func TestFileThatIsNotThere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "typo", "reg.json")
 	reg := open(t, "file:"+path, registry.Options{Schemas: parseSchemas(t, lamp)})
@@ -194,7 +193,7 @@ func TestFileThatIsNotThere(t *testing.T) {
 	}
 }
 
-// A watch waits for a file that is not there, without making it, whoever makes it.
+// A watch waits for a missing file, which any process may create, and does not create it.
 func TestWatchOfAFileThatIsNotThere(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, "state", "reg.json")
@@ -219,7 +218,7 @@ func TestWatchOfAFileThatIsNotThere(t *testing.T) {
 	}
 }
 
-// A file that c2fd671 wrote is read, and written, as it was by c2fd671.
+// A file of commit c2fd671 is read, and written, in the same format.
 func TestFileOfC2fd671(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("testdata", "c2fd671.json"))
 	if err != nil {

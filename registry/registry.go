@@ -94,7 +94,7 @@ func (r *Registry) Status(ctx context.Context) (Status, error) { return r.backen
 func (r *Registry) Views(ctx context.Context) ([]ViewInfo, error) {
 	lister, ok := r.backend.(backend.Lister)
 	if !ok {
-		return nil, &Error{Op: "list", Kind: ErrUnsupported, Reason: "this registry does not tell which views there are"}
+		return nil, &Error{Op: "list", Kind: ErrUnsupported, Reason: "this registry cannot list its views"}
 	}
 	return lister.Views(ctx)
 }

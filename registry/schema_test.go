@@ -26,7 +26,7 @@ func parseSchemas(t *testing.T, text string) []registry.Schema {
 	return schemas
 }
 
-// smallYAML, smallJSON and so on are one confdb-schema in all the forms that people have.
+// smallYAML, smallJSON and so on are one confdb-schema in all formats.
 const (
 	smallYAML = `account-id: acme
 name: small
@@ -125,7 +125,7 @@ AcLBUgQAAQoABgUC
 
 `
 
-// Whatever form a confdb-schema is given in, it is the same, and can be used at once.
+// A confdb-schema is the same in all formats.
 func TestFormsOfASchema(t *testing.T) {
 	small := registry.Schema{
 		Account: "acme", Name: "small", Revision: 2, Summary: "Something small",
@@ -228,7 +228,7 @@ func TestSchemasRefused(t *testing.T) {
 	}
 }
 
-// The one schema that is given completes views; where there are several, or none, they are named in full.
+// A single schema completes the names of views. With several schemas, or none, views are named in full.
 func TestDefaultSchema(t *testing.T) {
 	lamps := parseSchemas(t, lamp)
 	doors := parseSchemas(t, strings.ReplaceAll(lamp, "name: lamp", "name: door"))
@@ -277,7 +277,7 @@ func TestDefaultSchema(t *testing.T) {
 	}
 }
 
-// Nothing of the roles' schema is known to a program that does not bring it.
+// A registry does not know the roles' schema unless the program passes it.
 func TestNothingOfOthersIsKnown(t *testing.T) {
 	reg := open(t, "mem:", registry.Options{Schemas: parseSchemas(t, lamp)})
 	_, err := reg.View(testschema.AccountID + "/network/" + testschema.ControlTunnelView).Get(t.Context())
@@ -286,7 +286,7 @@ func TestNothingOfOthersIsKnown(t *testing.T) {
 	}
 }
 
-// What does not fit the program's variable is told as every refusal is, and leaves the variable alone.
+// A value that does not fit the program's variable is an *Error, and does not change the variable.
 func TestReadIntoWhatDoesNotFit(t *testing.T) {
 	reg := open(t, "mem:", registry.Options{Schemas: parseSchemas(t, lamp)})
 	control := reg.View("control")
@@ -316,7 +316,7 @@ func TestReadIntoWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// An integer takes any notation of an integral number, as a hook reads what snapctl has set.
+// An integer field accepts any notation of an integral number, since snapctl keeps the notation.
 func TestDecodeIntegers(t *testing.T) {
 	type numbers struct {
 		Few  int8               `json:"few"`
@@ -352,7 +352,7 @@ func TestDecodeIntegers(t *testing.T) {
 	}
 }
 
-// A schema that is built in code and cannot be one is refused by its name.
+// The error about an invalid schema that is built in code has the schema's name.
 func TestBuiltSchemasRefused(t *testing.T) {
 	views := map[string]registry.SchemaView{"v": {Rules: []registry.Rule{{Storage: "x"}}}}
 	storage := map[string]any{"schema": map[string]string{"x": "int"}}

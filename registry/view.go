@@ -100,7 +100,7 @@ func (v *View) Unset(ctx context.Context, requests ...string) error {
 	return v.Set(ctx, values)
 }
 
-// Update changes values depending on what they are. It reads the requests, or the whole view without any, and passes
+// Update writes values that depend on the present ones. It reads the requests, or the whole view without any, and passes
 // the result to change; the result is an empty map if there is no data. Update then sets the values that change
 // returns: nil unsets a path, and an empty map writes nothing. An error of change is returned as it is.
 //
@@ -149,8 +149,8 @@ func (v *View) Watch(ctx context.Context) (<-chan Event, error) {
 }
 
 // Hints sends a value after a hook of the snap has called Hook.Announce for the view. It reads nothing. Use it
-// instead of Watch if the regular reads of a Watch cost too much, and still read the view now and then: a hint can
-// get lost. The error is ErrUnsupported if Capabilities.Hooks is false.
+// instead of Watch if the regular reads of a Watch cost too much, and also read the view at long intervals, because a hint
+// can get lost. The error is ErrUnsupported if Capabilities.Hooks is false.
 func (v *View) Hints(ctx context.Context) (<-chan struct{}, error) {
 	if err := v.check("watch", nil); err != nil {
 		return nil, err
@@ -183,6 +183,7 @@ func unusable(op string, view ViewID, err error) error {
 	return &Error{Op: op, View: view, Kind: ErrBadRequest, Reason: err.Error(), Err: err}
 }
 
+// decode is Decode for a read of requests through a view, which the error names.
 func decode(document map[string]any, dst any, view ViewID, requests []string) error {
 	if target := reflect.ValueOf(dst); target.Kind() != reflect.Pointer || target.IsNil() {
 		return &Error{Op: "get", View: view, Requests: requests, Kind: ErrBadRequest, Remedy: "Read(ctx, &value)",

@@ -33,7 +33,8 @@ type Backend interface {
 	// Status describes the backend and its capabilities. Its only kind of failure is ErrUnreachable.
 	Status(ctx context.Context) (Status, error)
 
-	// Close ends all watches and releases the backend's resources. Other calls then return an error.
+	// Close ends all watches and releases the backend's resources. Calls after Close return an error that wraps
+	// fs.ErrClosed.
 	Close() error
 }
 

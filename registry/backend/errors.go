@@ -53,11 +53,11 @@ type Error struct {
 	Path string
 	// Reason is the cause alone, the last part of Message, such as "-3 is less than the allowed minimum 0".
 	Reason string
-	// Hook is which hook Message comes from, such as "change-view-control of lamp-snap", where that is known.
+	// Hook names the hook that Message comes from, such as "change-view-control of lamp-snap"; "" if it is not known.
 	Hook string
 	// Remedy is the command or step that solves the problem, such as `snap set system experimental.confdb=true`.
 	Remedy string
-	// Until is when the wait for others ended (ErrBusy).
+	// Until is the time when the wait for others ended (ErrBusy).
 	Until time.Time
 	// Err is the underlying error, such as a *net.OpError; nil if there is none.
 	Err error

@@ -66,7 +66,7 @@ func TestCheckConstraints(t *testing.T) {
 	}
 }
 
-// Every kind is in the list, once, and says something of its own.
+// Every kind is in Kinds once, and has a text of its own.
 func TestKinds(t *testing.T) {
 	seen := map[string]bool{}
 	for _, kind := range backend.Kinds() {

@@ -54,8 +54,7 @@ func (v ViewID) Check() error {
 	return &Error{Kind: ErrBadRequest, Reason: reason}
 }
 
-// CheckName is Check without the demand for account and confdb-schema. Backends that reach a view by its own name use
-// it.
+// CheckName is Check for backends that reach a view by its own name: account and confdb-schema may be empty.
 func (v ViewID) CheckName() error {
 	if reason := v.fault(); reason != "" {
 		return &Error{Kind: ErrBadRequest, Reason: reason}

@@ -33,7 +33,7 @@ func interfaces(b *testing.B, count int) (*confdb.Schema, map[string]any) {
 }
 
 // BenchmarkSpread writes one value that becomes three writes for each of its entries: into an empty bag, and over what
-// is there. Ten times the entries are to cost ten times the time, or a little more.
+// data. Ten times the entries should cost about ten times the time.
 func BenchmarkSpread(b *testing.B) {
 	for _, count := range []int{1, 1000, 10_000} {
 		schema, config := interfaces(b, count)

@@ -23,7 +23,7 @@ func (s *Schema) Check(viewName, request string, value any) error {
 	tx := s.Begin(databag.Bag{})
 	normal, err := view.Normal(value, false)
 	if err != nil {
-		return tx.Write(viewName, map[string]any{request: value}) // for its words
+		return tx.Write(viewName, map[string]any{request: value}) // it fails too, in snapd's words
 	}
 	writes, err := v.Set(request, normal)
 	if err != nil {
@@ -32,24 +32,24 @@ func (s *Schema) Check(viewName, request string, value any) error {
 	for _, write := range writes {
 		edit := databag.Bag{}.Edit()
 		if write.Value == nil || apply(edit, []view.Write{write}) != nil {
-			continue // it depends on a list that is stored
+			continue // the write depends on a stored list
 		}
 		err := s.validate(edit.Bag(), "cannot write data: ")
 		var refused *Error
-		if errors.As(err, &refused) && !(above(refused.Path, write.Storage.Bare()) && besides(refused.Reason)) {
+		if errors.As(err, &refused) && !(leadsInto(refused.Path, write.Storage.Bare()) && dependsOnOthers(refused.Reason)) {
 			return err
 		}
 	}
 	return nil
 }
 
-// above reports whether a storage path leads to a container of what another one leads to.
-func above(outer, inner string) bool {
+// leadsInto reports whether outer is the storage path of a container of the value at the storage path inner.
+func leadsInto(outer, inner string) bool {
 	rest, inside := strings.CutPrefix(inner, outer)
 	return outer == "" || inside && rest != "" && (rest[0] == '.' || rest[0] == '[')
 }
 
-// besides reports whether a container is refused because of what is not beside the written value.
-func besides(reason string) bool {
+// dependsOnOthers reports whether values that are stored beside the written one may remove a reason to refuse their container.
+func dependsOnOthers(reason string) bool {
 	return strings.HasPrefix(reason, "cannot find required combinations of keys") || strings.HasPrefix(reason, "no matching schema:")
 }

@@ -9,7 +9,7 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// TestConceal has documents as they should not be: what may be a secret is taken for one.
+// TestConceal has documents that do not fit the schema: a value that may be a secret counts as one.
 func TestConceal(t *testing.T) {
 	storage := json.RawMessage(`{"aliases":{"word":{"type":"string","pattern":"^[a-z]+$"}},"schema":{
 		"tunnel":{"schema":{"name":"string","secret-key":{"type":"${word}","visibility":"secret"}}},

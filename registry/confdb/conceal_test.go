@@ -19,7 +19,7 @@ import (
 // hidden stands for a secret in a concealed document.
 type hidden struct{}
 
-// public returns what a concealed document still shows, without what is empty then; nil for nothing.
+// public returns a concealed document without its hidden parts and without empty containers; nil if nothing is left.
 func public(value any) any {
 	switch value := value.(type) {
 	case hidden:
@@ -50,7 +50,7 @@ func public(value any) any {
 	return value
 }
 
-// within reports whether a document has nothing that another one has not.
+// within reports whether every value of a document is in another one.
 func within(part, whole any) bool {
 	switch part := part.(type) {
 	case nil:

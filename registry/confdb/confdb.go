@@ -66,8 +66,8 @@ func (e *SchemaError) Error() string { return e.Message }
 
 // A Parser parses confdb-schemas. The zero value stops at the first fault.
 type Parser struct {
-	// Report, unless it is nil, receives every fault. The first one is what the parser returns. The parser goes on
-	// behind it, and also returns a Schema of what is sound.
+	// Report, unless it is nil, receives every fault. The parser then continues after a fault. It returns the first
+	// fault, and a Schema of the parts that have none.
 	Report func(*SchemaError)
 }
 
@@ -75,7 +75,7 @@ type Parser struct {
 // in "body". Errors are *SchemaError.
 func ParseDocument(document []byte) (*Schema, error) { return Parser{}.ParseDocument(document) }
 
-// A memo has the last documents that Parsed has parsed.
+// A memo stores the Schemas that Parsed has returned.
 type memo struct {
 	mu      sync.Mutex
 	schemas map[string]*Schema // by document
@@ -83,11 +83,11 @@ type memo struct {
 
 var parsed = memo{schemas: map[string]*Schema{}}
 
-// mostParsed is the number of documents that Parsed remembers: those of a program, in each of their spellings.
+// mostParsed is how many documents Parsed remembers. A program has few, each in several spellings.
 const mostParsed = 8
 
-// Parsed is ParseDocument that remembers its last results. A program checks many values against few confdb-schemas, and to
-// parse one takes a hundred times as long as to check a value.
+// Parsed is ParseDocument with a memory of its last results. Call it to check many values against few confdb-schemas: to parse one
+// takes a hundred times as long as to check a value.
 func Parsed(document []byte) (*Schema, error) {
 	parsed.mu.Lock()
 	known := parsed.schemas[string(document)]
@@ -114,7 +114,7 @@ func New(account, name string, storage json.RawMessage, views any) (*Schema, err
 	return Parser{}.New(account, name, storage, views)
 }
 
-// ParseDocument is like the function of that name. It ends at headers or a body that cannot be read.
+// ParseDocument is like the function of that name. It stops at headers or a body that cannot be read.
 func (p Parser) ParseDocument(document []byte) (*Schema, error) {
 	headers, revision, refused := parseHeaders(document)
 	var storage json.RawMessage

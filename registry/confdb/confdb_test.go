@@ -70,7 +70,7 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-// TestTx: a transaction that failed stays failed; one that is committed over other data applies its changes to that.
+// TestTx: a transaction that failed stays unusable, and a commit applies the changes to the data that it gets.
 func TestTx(t *testing.T) {
 	schema, err := confdb.ParseDocument([]byte(document))
 	if err != nil {
@@ -163,7 +163,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// TestDeepValues: nesting has an end, and a value just above it is taken.
+// TestDeepValues: a value with the largest allowed nesting is accepted, and a deeper one is refused.
 func TestDeepValues(t *testing.T) {
 	schema, err := confdb.New("acme", "net", json.RawMessage(`{"schema": {"free": "any"}}`),
 		map[string]any{"v": map[string]any{"rules": []any{map[string]any{"storage": "free"}}}})

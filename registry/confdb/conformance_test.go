@@ -151,7 +151,7 @@ type step struct {
 
 type outcome struct{ Kind, Message string }
 
-// run returns where we differ from what was recorded, and where only in the optional fields; "" for nowhere.
+// run returns the first difference from the recording, and the first one in the optional fields; "" for none.
 func (c vector) run() (difference, optional string) {
 	schema, err := confdb.New(c.Account, c.Schema, c.Storage, floats(c.Views))
 	var refused *confdb.SchemaError

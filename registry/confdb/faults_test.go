@@ -13,7 +13,7 @@ import (
 )
 
 // FuzzFaults generates a confdb-schema and breaks it in several places: the first fault that a Parser reports is the
-// one with which New stops, and each fault has a place in the document.
+// error of New, and each fault has a place in the document.
 func FuzzFaults(f *testing.F) {
 	for seed := range uint64(400) {
 		f.Add(randomschema.Throws(seed, 11, 300))
@@ -157,7 +157,7 @@ func breakOne(d *randomschema.Dice, value any) {
 	}
 }
 
-// wrong returns what hardly ever fits.
+// wrong returns a value that hardly ever fits.
 func wrong(d *randomschema.Dice) any {
 	return []any{nil, true, 1.5, "", "strin", "map", "${tag}", "${none}", "${pair}", "a..b", "{x}", "mtu[{n}]", []any{}, object{},
 		[]any{"int", object{"visibility": "secret", "type": "string"}}, object{"type": "string", "pattern": "("},

@@ -14,7 +14,7 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// world is a generated confdb-schema with one view for each rule that the storage schema goes with.
+// world is a generated confdb-schema with one view for each generated rule that fits the storage schema.
 type world struct {
 	definition object
 	storage    []byte
@@ -59,7 +59,7 @@ func newWorldOf(t *testing.T, d *randomschema.Dice, change func(object) object) 
 	return w
 }
 
-// value returns one to write at a request: null, one that fits the schema, or any.
+// value returns a value to write at a request: null, one that fits the schema, or any other.
 func (w *world) value(d *randomschema.Dice, request string) any {
 	switch d.Throw(8) {
 	case 0:
@@ -70,7 +70,7 @@ func (w *world) value(d *randomschema.Dice, request string) any {
 	return d.Fitting(d.At(w.definition, request), w.definition["aliases"].(object))
 }
 
-// fresh parses the schema anew, so that nothing is remembered from an earlier validation.
+// fresh parses the schema again, so that it has no marks of an earlier validation.
 func (w *world) fresh(t *testing.T) *confdb.Schema {
 	t.Helper()
 	schema, err := confdb.New("acme", "net", w.storage, w.views)
@@ -92,7 +92,7 @@ func parseBag(t *testing.T, bag databag.Bag) databag.Bag {
 // object is a JSON object; lists are []any.
 type object = map[string]any
 
-// FuzzOperations generates a schema, views and writes, and holds the engine to what it promises of any of them.
+// FuzzOperations generates a schema, views and writes, and checks what the engine promises for all of them.
 func FuzzOperations(f *testing.F) {
 	for seed := range uint64(40) {
 		f.Add(randomschema.Throws(seed, 7, 400))
@@ -121,7 +121,7 @@ func FuzzOperations(f *testing.F) {
 	})
 }
 
-// write makes one transaction and returns what is stored after it.
+// write makes one transaction and returns the stored data after it.
 func (w *world) write(t *testing.T, bag databag.Bag, view string, values map[string]any, exact bool) databag.Bag {
 	t.Helper()
 	before := bag.AppendJSON(nil)
@@ -173,7 +173,7 @@ func (w *world) write(t *testing.T, bag databag.Bag, view string, values map[str
 	return after
 }
 
-// wrote sees that what was set is there and what was unset is not, where a view has one rule and one key was written.
+// wrote checks that a set value is there and an unset one is not, if the view has one rule and one key was written.
 func (w *world) wrote(t *testing.T, after databag.Bag, view string, values map[string]any, before string) {
 	t.Helper()
 	if len(values) != 1 || view == "all" {
@@ -198,7 +198,7 @@ func (w *world) wrote(t *testing.T, after databag.Bag, view string, values map[s
 
 func inPath(r rune) bool { return r == '.' || r == '[' }
 
-// read reads in every way there is; the answers are checked by other tests, here none may panic or depend on chance.
+// read reads in every way. No read may panic or depend on chance; other tests check the results.
 func (w *world) read(bag databag.Bag, view string, requests []string, d *randomschema.Dice) {
 	constraints := []map[string]any{nil, {"p": 1.0}, {"k0": "mtu"}, {"k1": 2.0, "p": "mtu"}}[d.Throw(4)]
 	for _, unprivileged := range []bool{false, true} {
@@ -236,7 +236,7 @@ func hasNull(value any) bool {
 	return false
 }
 
-// FuzzViews: no text of views makes the parser panic, and it says the same each time.
+// FuzzViews: no text of views makes the parser panic, and its result is the same each time.
 func FuzzViews(f *testing.F) {
 	storage := json.RawMessage(`{"aliases":{"mac":{"type":"string","pattern":"^[0-9a-f:]+$"}},"schema":{` +
 		`"links":{"keys":"string","values":{"schema":{"mac":"${mac}","mtu":["int","string"],"peers":{"type":"array","values":"any"}}}},` +

@@ -9,7 +9,7 @@ import (
 	"aspects-poc/registry/confdb/view"
 )
 
-// A request is a key of a write. Its path is empty if the key is malformed; the view then returns the error.
+// A request is a key of a write with its parsed path. The path of a malformed key is empty; the view returns the error.
 type request struct {
 	text string
 	path path.Path

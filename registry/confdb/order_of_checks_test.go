@@ -8,7 +8,7 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// Of several faults that one rule has, the one is told that snapd finds first.
+// If a rule has several faults, the error is the one that snapd finds first.
 func TestOrderOfChecks(t *testing.T) {
 	const storage = `{"aliases": {"either": ["int", "string"]}, "schema": {
 		"m": {"values": {"schema": {"f": "string", "alt": "${either}"}}}, "l": {"type": "array", "values": {"values": "string"}},
@@ -44,7 +44,7 @@ func TestOrderOfChecks(t *testing.T) {
 	}
 }
 
-// An unprivileged read fails as a whole where a path goes beyond a scalar, or into "any", as on snapd; an alias hides that.
+// As on snapd, an unprivileged read fails as a whole if a path goes beyond a scalar or into "any", except through an alias.
 func TestUnprivilegedBeyondScalars(t *testing.T) {
 	schema, err := confdb.New("acc", "s", json.RawMessage(`{"aliases": {"text": "string"}, "schema": {"free": "any",
 		"either": ["string", {"values": "string"}], "mixed": {"schema": {"a": "string", "b": {"values": "string"}}}, "named": "${text}"}}`),

@@ -18,15 +18,15 @@ import (
 //	storage JSON          a new storage schema; forgets views and data
 //	rule VIEW JSON        adds a rule to a view
 //	parameters VIEW JSON  gives a view parameters
-//	data JSON             what is stored from here on
+//	data JSON             the stored data from here on
 //	set VIEW JSON         writes values in one transaction, as through the REST API; `exact` for set keeps the digits
 //	get VIEW KEYS...      reads; then perhaps `with JSON` and `unprivileged`
-//	= JSON                what is stored after the set, or what the get answers
+//	= JSON                the stored data after the set, or the result of the get
 //	! KIND MESSAGE        how the set or get before fails; \n and \t stand for themselves; a set stores nothing then
 //	commit! MESSAGE       the set passes, its commit fails
 //	daemon! MESSAGE       how the daemon ends the get before
-//	altered PATHS         what the set before wrote or removed
-//	affected VIEWS        which views that may touch
+//	altered PATHS         the storage paths that the set before wrote or removed
+//	affected VIEWS        the views that these paths may affect
 //	ephemeral yes|no      whether the operation before may touch ephemeral data
 //	views! MESSAGE        why the views are refused
 func TestScripts(t *testing.T) {
@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 				}
 				number += strings.Count(line, "\x00")
 			}
-			s.settle()
+			s.requireChecked()
 		})
 	}
 }
@@ -79,10 +79,10 @@ func (s *script) line(line string) {
 	rest = strings.TrimSpace(rest)
 	switch word {
 	case "storage":
-		s.settle()
+		s.requireChecked()
 		s.storage, s.views, s.schema, s.bag = json.RawMessage(rest), map[string]any{}, nil, databag.Bag{}
 	case "rule", "parameters":
-		s.settle()
+		s.requireChecked()
 		view, text, _ := strings.Cut(rest, " ")
 		fields, _ := s.views[view].(map[string]any)
 		if fields == nil {
@@ -100,7 +100,7 @@ func (s *script) line(line string) {
 		s.same(said(err), "views "+strings.ReplaceAll(rest, `\n`, "\n"))
 		s.views = map[string]any{}
 	case "data":
-		s.settle()
+		s.requireChecked()
 		var err error
 		if s.bag, err = databag.Parse([]byte(rest)); err != nil {
 			s.Fatalf("%s: %v", s.at, err)
@@ -141,8 +141,8 @@ func (s *script) line(line string) {
 	}
 }
 
-// settle sees that the operation before was looked at.
-func (s *script) settle() {
+// requireChecked fails the test if the script did not check the operation before.
+func (s *script) requireChecked() {
 	if s.last != "" && !s.checked {
 		s.Errorf("%s: the script does not say what comes of: %s (%s %v)", s.at, s.last, s.result, s.err)
 	}
@@ -150,7 +150,7 @@ func (s *script) settle() {
 }
 
 func (s *script) begin(operation string) {
-	s.settle()
+	s.requireChecked()
 	if s.schema == nil {
 		var err error
 		if s.schema, err = confdb.New("acme", "net", s.storage, s.views); err != nil {

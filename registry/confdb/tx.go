@@ -27,9 +27,8 @@ type Tx struct {
 func (s *Schema) Begin(stored databag.Bag) *Tx { return &Tx{schema: s, stored: stored, bag: stored} }
 
 // Write sets request paths through a view; nil unsets. It applies and validates each request by itself, in a fixed
-// order (see inOrder); snapd's order is random. A request that the schema refuses is tried again after the others, so
-// that two requests of which one needs the other can be written together. The first remaining error makes the
-// transaction unusable. Errors are *Error.
+// order (see inOrder); snapd's order is random. Write tries a request that the schema refuses again after the others, so
+// that a request may depend on another one. The first remaining error makes the transaction unusable. Errors are *Error.
 func (t *Tx) Write(view string, values map[string]any) error {
 	if t.failed != nil {
 		return t.failed

@@ -14,8 +14,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// engineOnly are the reasons for which the engine refuses what fits the JSON Schema: these depend on data beside a rule's, and
-// on which of several types goes with which.
+// engineOnly are the engine's reasons to refuse a document that fits the JSON Schema. They depend on data outside of the rule, and on
+// the combination of alternative types.
 var engineOnly = []string{"cannot find required combinations of keys", "no matching schema", "cannot accept duplicate values"}
 
 // The JSON Schema of a view and the engine agree about what can be written. TestDescribed generates schemas and documents.

@@ -67,7 +67,7 @@ func (o Options) Check() error {
 }
 
 // Print returns the assertion as JSON, from headers in JSON shapes and the storage schema. It may change both
-// arguments. The body has the layout that snapd requires: indented by two spaces, keys sorted. The error is for an
+// arguments. The body has the layout that snapd requires: indented by two spaces, keys sorted. It returns an error for an
 // unknown dialect.
 func Print(headers, storage map[string]any, options Options) (json.RawMessage, error) {
 	if options.Revision != nil {
@@ -102,7 +102,7 @@ func translate(headers, storage map[string]any, dialect Dialect, noAliases bool)
 	case ConfdbSchema:
 	case Confdb, Registry:
 		if dialect == Registry {
-			withoutNews(headers, storage)
+			removeUnknown(headers, storage)
 			if !noAliases {
 				nameAlternatives(storage)
 			}
@@ -155,9 +155,9 @@ func writeOut(storage any, aliases map[string]any) any {
 	})
 }
 
-// withoutNews removes what snapd 2.64 to 2.67 do not know: summaries, visibility and ephemeral. Secrets are then
+// removeUnknown removes what snapd 2.64 to 2.67 do not know: summaries, visibility and ephemeral. Secrets are then
 // protected by the views alone.
-func withoutNews(headers, storage map[string]any) {
+func removeUnknown(headers, storage map[string]any) {
 	delete(headers, "summary")
 	views, _ := headers["views"].(map[string]any)
 	for _, view := range views {

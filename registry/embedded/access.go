@@ -33,20 +33,20 @@ func (b *Backend) Get(ctx context.Context, view backend.ViewID, requests []strin
 	}
 	values, err := b.read(st, view, requests, confdb.ReadOptions{Constraints: options.Constraints})
 	if err != nil {
-		return nil, b.nothingThere(st, Describe(err, "get", view, requests))
+		return nil, b.explainNoData(st, Describe(err, "get", view, requests))
 	}
 	return values, nil
 }
 
-// nothingThere adds to an ErrNoData that the file does not exist, if so.
-func (b *Backend) nothingThere(st *state, err error) error {
+// explainNoData returns err. If the file does not exist, it adds that to an ErrNoData.
+func (b *Backend) explainNoData(st *state, err error) error {
 	var e *backend.Error
 	if !b.store.absent(st) || !errors.As(err, &e) || e.Kind != backend.ErrNoData {
 		return err
 	}
 	e.Reason += ": " + b.store.file.path + " is not there, the first set makes it"
 	e.Message += ": " + b.store.file.path + " is not there, the first set makes it"
-	e.Err = b.store.file.notThere()
+	e.Err = b.store.file.notExist()
 	return e
 }
 
@@ -60,8 +60,8 @@ func (b *Backend) read(st *state, view backend.ViewID, requests []string, option
 	if err != nil {
 		return nil, err
 	}
-	// snapd's daemon refuses some reads that its engine would answer. The engine's own errors come first, as they say
-	// more.
+	// snapd's daemon refuses some reads that its engine would answer. The engine's own errors come first: they are more
+	// precise.
 	if _, err := parsed.ReadsEphemeral(view.View, requests, options); err != nil {
 		return nil, err
 	}
@@ -107,8 +107,8 @@ func (b *Backend) write(ctx context.Context, op string, changes []backend.Change
 	return call.Explain(Describe(err, op, about, requests))
 }
 
-// Try returns the error that SetAll(changes) would have on a store that has only what the seeds wrote, each in a transaction of its
-// own. A seed that is refused writes nothing. Try neither reads nor changes what is stored.
+// Try returns the error of SetAll(changes) on an imaginary store with the data of the seeds alone. Each seed is a transaction of its
+// own; a refused one writes nothing. Try neither reads nor changes the stored data.
 func (b *Backend) Try(seeds, changes []backend.Change) error {
 	var about backend.ViewID
 	st := empty()
@@ -165,7 +165,7 @@ func (b *Backend) apply(st *state, changes []backend.Change, about *backend.View
 	if len(done) == 0 {
 		return nil, nil
 	}
-	return st.next(bags, b.late(st, done), done), nil
+	return st.next(bags, b.schemasToStore(st, done), done), nil
 }
 
 // Update reads and writes while nobody else writes, in any process.

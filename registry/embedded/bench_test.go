@@ -17,7 +17,7 @@ import (
 //	x-floor      time of the operation, divided by that of the floor
 //	floor-ns/op  the floor itself
 
-// floor makes a file durable in the cheapest way that there is.
+// floor returns the time to make a file durable in the cheapest way.
 func floor(b *testing.B, dir string, text []byte) time.Duration {
 	start := time.Now()
 	file, err := os.OpenFile(filepath.Join(dir, "floor.new"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -42,7 +42,7 @@ func floor(b *testing.B, dir string, text []byte) time.Duration {
 	return time.Since(start)
 }
 
-// besideFloor reports what act takes on a store in path, and the floor for the file that it leaves.
+// besideFloor reports the time of act on a store in path, and the floor for the store's file.
 func besideFloor(b *testing.B, path string, act func(i int)) {
 	b.Helper()
 	info, err := os.Stat(path)
@@ -151,7 +151,7 @@ func setItem(b *testing.B, store *embedded.Backend, i int) {
 	}
 }
 
-// Aim: below 1 ms without the disk's part, which is what memory shows and what lies above the floor in a file.
+// Aim: below 1 ms in memory, and below 1 ms above the floor in a file.
 func BenchmarkOneOf10000(b *testing.B) {
 	b.Run("mem", func(b *testing.B) {
 		store := opened(b, "", manyItems)
@@ -187,7 +187,7 @@ func BenchmarkOneOf10000(b *testing.B) {
 	})
 }
 
-// What another process's commit costs a reader: all of the file is read again.
+// BenchmarkReload10000 measures a reader's cost of another process's commit: it reads the whole file again.
 func BenchmarkReload10000(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "confdb.json")
 	opened(b, path, manyItems)
@@ -203,7 +203,7 @@ func BenchmarkReload10000(b *testing.B) {
 	}
 }
 
-// Aim: below 50 ms from the set's begin to the last of the watchers.
+// Aim: below 50 ms from the beginning of the set to the event of the last watcher.
 func BenchmarkTell1000Watchers(b *testing.B) {
 	everywhere(b, func(b *testing.B, path string) {
 		store := opened(b, path, 0)

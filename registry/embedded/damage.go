@@ -58,8 +58,8 @@ func (f file) noFile(info fs.FileInfo) error {
 	return &backend.Error{Kind: backend.ErrBadRequest, Reason: f.path + " " + what, Remedy: "name a file with file:PATH"}
 }
 
-// notThere returns the cause of an error about a file that nobody has written yet.
-func (f file) notThere() error {
+// notExist returns the cause of an error about a file that nobody has written yet.
+func (f file) notExist() error {
 	return &fs.PathError{Op: "open", Path: f.path, Err: fs.ErrNotExist}
 }
 

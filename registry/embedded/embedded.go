@@ -40,7 +40,7 @@ const defaultAccessTimeout = 30 * time.Second
 type Backend struct {
 	store    *store
 	patience time.Duration
-	brought  map[string]*schema // Options.Documents by ACCOUNT/NAME; fixed after Open
+	given    map[string]*schema // Options.Documents by ACCOUNT/NAME; fixed after Open
 	life     *calls.Life
 }
 
@@ -70,7 +70,7 @@ func OpenMemory(ctx context.Context, options Options) (*Backend, error) {
 }
 
 func start(ctx context.Context, s *store, options Options) (*Backend, error) {
-	b := &Backend{store: s, patience: options.AccessTimeout, brought: map[string]*schema{}, life: calls.NewLife()}
+	b := &Backend{store: s, patience: options.AccessTimeout, given: map[string]*schema{}, life: calls.NewLife()}
 	if b.patience == 0 {
 		b.patience = defaultAccessTimeout
 	}
@@ -90,7 +90,7 @@ func (b *Backend) begin(ctx context.Context, documents []json.RawMessage) error 
 	defer call.End()
 	st, err := b.store.load()
 	if err == nil {
-		err = b.bring(st, documents)
+		err = b.addDocuments(st, documents)
 	}
 	return Describe(err, "open", backend.ViewID{}, nil)
 }

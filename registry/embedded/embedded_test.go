@@ -82,7 +82,7 @@ func set(tb testing.TB, b *embedded.Backend, values map[string]any) {
 	}
 }
 
-// document is what a view shows, as JSON; "" for no data.
+// document returns what a view shows as JSON; "" for no data.
 func document(tb testing.TB, b *embedded.Backend, name string) string {
 	tb.Helper()
 	values, err := b.Get(tb.Context(), view(name), nil, backend.GetOptions{})
@@ -119,7 +119,7 @@ func wantError(tb testing.TB, err, kind error, parts ...string) {
 	}
 }
 
-// files are the names in a directory.
+// files returns the names in a directory.
 func files(tb testing.TB, dir string) []string {
 	tb.Helper()
 	entries, err := os.ReadDir(dir)

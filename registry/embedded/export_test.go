@@ -9,7 +9,7 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// What the tests of failing disks and of the file's format need.
+// Types for the tests of failing disks and of the file's format.
 type (
 	Disk   = disk
 	Handle = handle
@@ -35,23 +35,23 @@ func Recode(text []byte) ([]byte, error) {
 // Frame puts a header before a body.
 func Frame(content []byte) []byte { return frame(append(make([]byte, headerSize), content...)) }
 
-// OpenStores tells how many files this process has open.
+// OpenStores returns the number of files that this process has open.
 func OpenStores() int {
 	stores.mu.Lock()
 	defer stores.mu.Unlock()
 	return len(stores.byPath)
 }
 
-// QueueSize is how many events wait for a slow reader, RingSize of how many commits a file tells.
+// QueueSize is how many events wait for a slow reader, and RingSize how many commits a file records.
 const (
 	QueueSize = queueSize
 	RingSize  = ringSize
 )
 
-// Recheck sets the pause between looks at the file where the kernel tells of changes, for watches to come.
+// Recheck sets the pause between two checks of the file if the kernel reports changes, for later watches.
 func Recheck(b *Backend, every time.Duration) { b.store.watchers.slowly = every }
 
-// Notified lists the directories that the kernel tells of.
+// Notified lists the directories that the kernel watches.
 func Notified(b *Backend) []string {
 	w := b.store.watchers
 	w.mu.Lock()
@@ -59,7 +59,7 @@ func Notified(b *Backend) []string {
 	return w.feed.notify.WatchList()
 }
 
-// WithoutNotify lets the backend's store find no inotify instance.
+// WithoutNotify makes the backend's store fail to get an inotify instance.
 func (b *Backend) WithoutNotify() {
 	b.store.watchers.notify = func() *fsnotify.Watcher { return nil }
 }
@@ -73,7 +73,7 @@ func Decode(text []byte) error {
 // An Encoder encodes one version of a bag after another.
 type Encoder struct{ encoder encoder }
 
-// Encode returns what a file holds of a bag, with something before it that changes in length.
+// Encode returns the text of a bag in a file, behind the text before, whose length may change.
 func (e *Encoder) Encode(bag databag.Bag, before string) string {
 	roots := map[string]*databag.Node{"a/b": bag.Root()}
 	text := append(e.encoder.begin(), before...)

@@ -16,8 +16,8 @@ import (
 	"aspects-poc/registry/embedded"
 )
 
-// faultyDisk lets the step number failAt fail, counted from when it is armed; 0 lets all pass. After a crash every
-// later step fails as well, and does nothing: what a process that is no more would do.
+// faultyDisk fails at the step with the number failAt, counted from arm; 0 means that no step fails. After a crash every
+// later step fails as well and has no effect, as if the process had ended.
 type faultyDisk struct {
 	embedded.Disk
 	err error
@@ -134,8 +134,8 @@ func TestStepsOfACommit(t *testing.T) {
 	}
 }
 
-// Whichever step fails: the error says so, nothing changes in memory or on disk, nothing is left behind, and the next
-// set goes through. Only when the directory cannot be synced the new state stands, and the error says that.
+// TestEachStepFails lets each step fail: the error says so, nothing changes in memory or on disk, no file is left behind, and the
+// next set succeeds. Only if the directory cannot be synced, the new state stays, and the error says so.
 func TestEachStepFails(t *testing.T) {
 	for i, step := range steps {
 		t.Run(step, func(t *testing.T) {
@@ -176,8 +176,8 @@ func TestEachStepFails(t *testing.T) {
 	}
 }
 
-// Whichever step a process dies at, the file opens with all of the old or all of the new state, and the next commit
-// cleans up.
+// TestDeathAtEachStep lets a process die at each step: the file has the whole old or the whole new state, and the next commit
+// removes leftovers.
 func TestDeathAtEachStep(t *testing.T) {
 	for i, step := range steps {
 		t.Run(step, func(t *testing.T) {
@@ -222,7 +222,7 @@ func TestDeathAtEachStep(t *testing.T) {
 	}
 }
 
-// Where a file cannot have a second name the previous state is a copy.
+// On a disk without links, the previous state is a copy.
 func TestDiskWithoutLinks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "confdb.json")
 	d := &faultyDisk{Disk: embedded.RealDisk(), err: &os.LinkError{Op: "link", Err: syscall.EPERM}}
@@ -242,7 +242,7 @@ func TestDiskWithoutLinks(t *testing.T) {
 	wantDocument(t, openFile(t, path, standard), "all", `{"count":1}`)
 }
 
-// What can be read in a directory that cannot be written is read; a set says what is wrong.
+// In a read-only directory, reads succeed, and the error of a set says why it fails.
 func TestReadOnlyDirectory(t *testing.T) {
 	_, path := stored(t)
 	d := &faultyDisk{Disk: embedded.RealDisk(), err: &fs.PathError{Op: "open", Path: path, Err: syscall.EROFS}}
@@ -282,7 +282,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 
 func later() []json.RawMessage { return []json.RawMessage{lab(2, "")} }
 
-// reopened reads a copy, as another process would find it: handles of this process share what they know.
+// reopened opens a copy of the file as another process would do: handles of this process share a store.
 func reopened(t *testing.T, path string) *embedded.Backend {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -24,7 +24,7 @@ func (f file) dir() string      { return filepath.Dir(f.path) }
 func (f file) previous() string { return f.path + ".previous" }
 func (f file) lock() string     { return f.path + ".lock" }
 
-// read loads the file. A file that never existed is an empty state. known is the last state that was read, or nil.
+// read returns the state in the file. If the file never existed, the state is empty. known is the last state that was read, or nil.
 func (f file) read(known *state) (*state, error) {
 	// Stat first: opening a named pipe would wait for its other end.
 	switch info, err := os.Stat(f.path); {
@@ -80,7 +80,7 @@ func (f file) missing(known *state) (*state, error) {
 	return empty(), nil
 }
 
-// A commit is stage, publish and settleNames: it writes a new file to disk, renames it to PATH, and syncs the folder.
+// A commit is stage, publish and syncNames: it writes a new file to disk, renames it to PATH, and syncs the folder.
 // At every moment PATH holds either the whole new state or the whole previous one. If stage or publish fails, nothing
 // has changed.
 
@@ -114,7 +114,7 @@ func (f file) stage(text []byte, old os.FileInfo) (*staged, error) {
 		return nil, f.abandon(s, err)
 	}
 	if old != nil {
-		if err := f.keep(old); err != nil {
+		if err := f.linkPrevious(old); err != nil {
 			return nil, f.abandon(s, err)
 		}
 	}
@@ -129,9 +129,9 @@ func (f file) publish(s *staged) error {
 	return nil
 }
 
-// settleNames waits until the names are on disk. If it fails, the error is ErrUnknown: the new state is in place and
+// syncNames waits until the names are on disk. If it fails, the error is ErrUnknown: the new state is in place and
 // visible to other processes, but a power cut may undo it.
-func (f file) settleNames() error {
+func (f file) syncNames() error {
 	err := f.disk.SyncDir(f.dir())
 	if err == nil {
 		return nil
@@ -149,14 +149,14 @@ func (f file) abandon(s *staged, err error) error {
 	return f.unwritable(err)
 }
 
-// keep gives the current file the name PATH.previous.
-func (f file) keep(current os.FileInfo) (err error) {
+// linkPrevious gives the current file the second name PATH.previous.
+func (f file) linkPrevious(current os.FileInfo) (err error) {
 	second := f.previous() + ".new"
 	// A killed writer may have left it, and link does not replace files.
 	if err := f.disk.Remove(second); err != nil {
 		return err
 	}
-	// A killed writer may have got this far. Renaming one name of a file to another does nothing and leaves both.
+	// A killed writer may have linked it already. A rename between two names of one file does nothing and leaves both.
 	if kept, err := os.Stat(f.previous()); err == nil && os.SameFile(kept, current) {
 		return nil
 	}
@@ -167,7 +167,7 @@ func (f file) keep(current os.FileInfo) (err error) {
 	}()
 	err = f.disk.Link(f.path, second)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EMLINK) {
-		// FAT has no second names, and not everybody may link another user's file.
+		// FAT has no second names, and the kernel may refuse to link another user's file.
 		err = f.copy(second, current.Mode().Perm())
 	}
 	if err != nil {
@@ -191,9 +191,9 @@ func (f file) copy(name string, mode fs.FileMode) error {
 	return errors.Join(out.Sync(), out.Close())
 }
 
-// settle makes sure that a state from another process is on disk: that process may have been killed between its
-// rename and its sync of the folder.
-func (f file) settle(s *state) error {
+// syncState syncs the file of a state that another process has written. That process may have been killed between its rename
+// and its sync of the folder.
+func (f file) syncState(s *state) error {
 	if s.durable || s.info == nil {
 		return nil
 	}

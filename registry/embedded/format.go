@@ -55,8 +55,7 @@ type body struct {
 	Changes  []change                   `json:"changes"`
 }
 
-// encode returns header and body of a state. The buffer belongs to the encoder and is valid until encode has run
-// twice more.
+// encode returns header and body of a state. The encoder owns the buffer. It is valid until the next but one call of encode.
 func encode(e *encoder, s *state) ([]byte, error) {
 	text := append(e.begin(), make([]byte, headerSize)...)
 	text = append(text, `{"revision":`...)
@@ -94,15 +93,15 @@ func appendName(to []byte, name string) []byte {
 	return append(append(to, text...), ':')
 }
 
-// frame fills in the header, for which text has room.
+// frame fills in the header. The first headerSize bytes of text are room for it.
 func frame(text []byte) []byte {
 	content := text[headerSize:]
 	copy(text, fmt.Appendf(nil, headerFormat, format, len(content), crc32.Checksum(content, castagnoli)))
 	return text
 }
 
-// decode parses a file. Its errors are bare reasons, such as "it is cut off: 20 of 412 bytes are there". It takes
-// unchanged schemas from known, since parsing them is expensive.
+// decode parses a file. Its errors are bare reasons, such as "it is cut off: 20 of 412 bytes are there". It reuses the unchanged
+// schemas of known, since parsing them is expensive.
 func decode(text []byte, known *state) (*state, error) {
 	content, err := check(text)
 	if err != nil {

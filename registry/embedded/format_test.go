@@ -59,7 +59,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// No shorter file and no file with another byte is taken for a whole one.
+// A truncated file, or one with another byte, is always an error.
 func TestDamageIsFound(t *testing.T) {
 	text, _ := stored(t)
 	for n := range text {
@@ -130,7 +130,7 @@ func put(t *testing.T, path string, content []byte) {
 	}
 }
 
-// A file that is damaged or removed while it is in use is reported, and does not take the memory's place or lose it.
+// A file that is damaged or removed while it is in use is reported. The state in memory stays.
 func TestDamageInUse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "confdb.json")
 	b := openFile(t, path, standard)

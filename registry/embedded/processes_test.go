@@ -24,7 +24,7 @@ import (
 	"aspects-poc/registry/embedded"
 )
 
-// helper is what this test binary does as another process.
+// helper performs a task of this test binary when it runs as another process.
 func helper(name string) int {
 	helpers := map[string]func(ctx context.Context, b *embedded.Backend) error{
 		"count": countUp, "write": writeForEver, "too-big": writeTooMuch, "hold": holdLock,
@@ -76,7 +76,7 @@ func countUp(ctx context.Context, b *embedded.Backend) error {
 	return err
 }
 
-// Several processes that each add to one counter lose nothing.
+// If several processes add to one counter, no addition is lost.
 func TestProcessesShareACounter(t *testing.T) {
 	t.Parallel()
 	processes, times := 8, 1000
@@ -105,7 +105,7 @@ func TestProcessesShareACounter(t *testing.T) {
 	}
 }
 
-// Goroutines of several handles on one file, likewise.
+// If goroutines with several handles of one file add to one counter, no addition is lost.
 func TestHandlesShareACounter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "confdb.json")
 	handles, times := 8, 25
@@ -141,7 +141,7 @@ func writeForEver(ctx context.Context, b *embedded.Backend) error {
 // pattern is a text of changing length, so that a mixture of two commits shows.
 func pattern(i int) string { return strings.Repeat(strconv.Itoa(i)+" ", 1+i%997) }
 
-// A writer that is killed at any moment loses nothing that it was told to be stored, and leaves a whole file.
+// A writer that is killed at any moment loses no committed value, and leaves a whole file.
 func TestKilledWriters(t *testing.T) {
 	rounds := 40
 	if testing.Short() || program.Raced {
@@ -240,7 +240,7 @@ func TestFileTooBig(t *testing.T) {
 	wantDocument(t, openFile(t, path, standard), "all", `{"note":"small again"}`)
 }
 
-// holdLock is busy until its input ends.
+// holdLock holds the lock until its input ends.
 func holdLock(ctx context.Context, b *embedded.Backend) error {
 	return b.Update(ctx, view("all"), nil, func(map[string]any) (map[string]any, error) {
 		fmt.Println("locked")
@@ -306,7 +306,7 @@ func TestBusyInside(t *testing.T) {
 	})
 }
 
-// What another process commits is there for the next read.
+// The next read sees another process's commit.
 func TestReadersSeeOtherProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "confdb.json")
 	b := openFile(t, path, standard)

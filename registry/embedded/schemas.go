@@ -39,72 +39,73 @@ func (b *Backend) unknown(st *state, view backend.ViewID) error {
 	}
 	if b.store.absent(st) {
 		e.Reason += ": " + b.store.file.path + " is not there"
-		e.Err = b.store.file.notThere()
+		e.Err = b.store.file.notExist()
 	}
 	return e
 }
 
-// known returns the names of all stored and brought schemas, sorted.
+// known returns the names of all stored and given schemas, sorted.
 func (b *Backend) known(st *state) []string {
-	names := slices.AppendSeq(slices.Collect(maps.Keys(st.schemas)), maps.Keys(b.brought))
+	names := slices.AppendSeq(slices.Collect(maps.Keys(st.schemas)), maps.Keys(b.given))
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// inForce returns the brought schema if its revision is later than that of the stored one; otherwise the stored one.
+// inForce returns the schema for a confdb-schema, or nil: the given one if its revision is later than that of the stored one;
+// otherwise the stored one.
 func (b *Backend) inForce(st *state, id string) *schema {
-	stored, brought := st.schemas[id], b.brought[id]
-	if brought == nil || stored == nil {
+	stored, given := st.schemas[id], b.given[id]
+	if given == nil || stored == nil {
 		if stored == nil {
-			return brought
+			return given
 		}
 		return stored
 	}
 	old, err := stored.parse()
-	if err == nil && old.Revision >= brought.parsed.Revision {
+	if err == nil && old.Revision >= given.parsed.Revision {
 		return stored
 	}
-	return brought
+	return given
 }
 
-// late returns the schemas to store together with what was written: brought schemas are stored with the first data
-// that is written by them. If such a schema replaces a stored one, late sets All in its change.
-func (b *Backend) late(st *state, written []change) map[string]*schema {
-	late := map[string]*schema{}
+// schemasToStore returns the given schemas that must be stored together with the written data: they are in force and not stored
+// yet. If such a schema replaces a stored one, schemasToStore sets All in its change.
+func (b *Backend) schemasToStore(st *state, written []change) map[string]*schema {
+	list := map[string]*schema{}
 	for i, c := range written {
-		brought := b.brought[c.Schema]
-		if brought == nil || st.schemas[c.Schema] == brought || b.inForce(st, c.Schema) != brought {
+		given := b.given[c.Schema]
+		if given == nil || st.schemas[c.Schema] == given || b.inForce(st, c.Schema) != given {
 			continue
 		}
-		late[c.Schema] = brought
+		list[c.Schema] = given
 		if st.schemas[c.Schema] != nil {
 			written[i] = change{Schema: c.Schema, All: true}
 		}
 	}
-	return late
+	return list
 }
 
-// bring adds the documents of the program. It stores nothing.
-func (b *Backend) bring(st *state, documents []json.RawMessage) error {
+// addDocuments adds Options.Documents to the given schemas. It stores nothing.
+func (b *Backend) addDocuments(st *state, documents []json.RawMessage) error {
 	for _, document := range documents {
-		s, err := offer(document)
+		s, err := parseDocument(document)
 		if err != nil {
 			return err
 		}
 		id := s.parsed.Account + "/" + s.parsed.Name
-		if b.brought[id] != nil {
+		if b.given[id] != nil {
 			return &backend.Error{Kind: backend.ErrBadRequest, Reason: fmt.Sprintf("confdb-schema %s is given twice", id)}
 		}
 		if err := conflict(st.schemas[id], s, id); err != nil {
 			return err
 		}
-		b.brought[id] = s
+		b.given[id] = s
 	}
 	return nil
 }
 
-// offer parses a document of the program.
-func offer(document json.RawMessage) (*schema, error) {
+// parseDocument parses one of Options.Documents.
+func parseDocument(document json.RawMessage) (*schema, error) {
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, document); err != nil {
 		return nil, &backend.Error{Kind: backend.ErrBadRequest, Err: err,
@@ -128,16 +129,16 @@ func nameOf(document []byte) string {
 	return strconv.Quote(headers.Account + "/" + headers.Name)
 }
 
-// conflict returns an error if the brought schema has the stored one's revision but another content.
-func conflict(stored, brought *schema, id string) error {
-	if stored == nil || bytes.Equal(stored.document, brought.document) {
+// conflict returns an error if the given schema has the stored one's revision but another content.
+func conflict(stored, given *schema, id string) error {
+	if stored == nil || bytes.Equal(stored.document, given.document) {
 		return nil
 	}
 	old, err := stored.parse()
-	if err != nil || old.Revision != brought.parsed.Revision {
+	if err != nil || old.Revision != given.parsed.Revision {
 		return nil
 	}
-	same, err := sameMeaning(stored.document, brought.document)
+	same, err := sameMeaning(stored.document, given.document)
 	if err != nil || same {
 		return err
 	}

@@ -74,7 +74,7 @@ func TestSchemasRefused(t *testing.T) {
 	}
 }
 
-// Like snapd, a later revision is taken without a look at the data; unlike it, a status warns of what will come.
+// Like snapd, the store accepts a later revision that the data does not fit. Unlike snapd, Status warns about it.
 func TestSchemaThatTheDataDoNotFit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "confdb.json")
 	set(t, openFile(t, path, standard), map[string]any{"count": number(9)})
@@ -186,7 +186,7 @@ func TestLinkToNothing(t *testing.T) {
 	}
 }
 
-// Whole numbers that a float cannot hold are refused, on the way in, rather than stored as others.
+// A set refuses whole numbers that a 64-bit float cannot hold.
 func TestNumbersThatWouldChange(t *testing.T) {
 	places(t, func(t *testing.T, b *embedded.Backend) {
 		for _, text := range []json.Number{"9007199254740993", "-123456789012345678901", "1e400"} {

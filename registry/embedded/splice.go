@@ -6,10 +6,9 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// An encoder writes bags as JSON. It copies unchanged runs of members from the previous text: visiting ten thousand
+// An encoder writes bags as JSON. It copies unchanged runs of members from the previous text: to visit ten thousand
 // members would take most of a commit's time, since after the wait for the disk none is in the processor's cache. The
-// zero encoder is ready for use. The previous text need not be that of the previous state, as nodes identify the
-// text.
+// zero encoder is ready for use. Nodes identify the parts of the previous text, so that text may be of any earlier state.
 type encoder struct {
 	text    []byte                // the previous text
 	layouts []layout              // objects in text, by offset

@@ -13,7 +13,7 @@ import (
 	"aspects-poc/registry/embedded"
 )
 
-// Whatever changes between two versions of a bag: spliced, it is what it would be when written anew.
+// TestSplice: for any change of a bag, the spliced text is the same as a text that is written without the previous one.
 func TestSplice(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 4))

@@ -37,6 +37,7 @@ type schema struct {
 	err    error
 }
 
+// parse returns the parsed document. The first call parses it.
 func (s *schema) parse() (*confdb.Schema, error) {
 	s.once.Do(func() { s.parsed, s.err = confdb.Parsed(s.document) })
 	return s.parsed, s.err
@@ -90,6 +91,7 @@ func (s *state) since(revision uint64) ([]change, bool) {
 	return s.changes[first:], true
 }
 
+// empty returns the state of a store without data.
 func empty() *state {
 	return &state{schemas: map[string]*schema{}, bags: map[string]databag.Bag{}, changes: []change{}}
 }

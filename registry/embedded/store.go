@@ -68,7 +68,7 @@ func newStore(f *file) *store {
 	return s
 }
 
-// release gives a store back. The last user closes its file.
+// release ends a Backend's use of the store. The last Backend closes the file.
 func (s *store) release() error {
 	if s.file != nil {
 		stores.mu.Lock()
@@ -184,7 +184,7 @@ func (s *store) change(ctx context.Context, patience time.Duration, next func(*s
 		return nil
 	}
 	if after == nil {
-		if err := s.file.settle(st); err != nil {
+		if err := s.file.syncState(st); err != nil {
 			return err
 		}
 		st.durable = true
@@ -229,7 +229,7 @@ func (s *store) store(before, after *state) error {
 	if err := s.publish(staged, after); err != nil {
 		return err
 	}
-	err = s.file.settleNames()
+	err = s.file.syncNames()
 	after.durable = err == nil
 	s.watchers.poke()
 	return err

@@ -27,7 +27,7 @@ func (b *Backend) Views(ctx context.Context) ([]backend.ViewInfo, error) {
 	for id := range maps.Keys(st.schemas) {
 		ids[id] = true
 	}
-	for id := range maps.Keys(b.brought) {
+	for id := range maps.Keys(b.given) {
 		ids[id] = true
 	}
 	var schemas []backend.ViewHeaders

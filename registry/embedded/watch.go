@@ -35,7 +35,7 @@ type watchers struct {
 
 	mu          sync.Mutex // guards what follows
 	subscribers map[*subscriber]struct{}
-	seen        *state // the state that all subscribers know
+	seen        *state // the state up to which all subscribers have their events
 	trouble     string // current error of the file, reported once
 	feed        *feed  // nil without subscribers
 }
@@ -64,7 +64,7 @@ func (w *watchers) polls() time.Duration {
 	return pollEvery
 }
 
-// poke reports a new state. It never blocks.
+// poke wakes the goroutine after a commit of this process. It never blocks.
 func (w *watchers) poke() {
 	select {
 	case w.poked <- struct{}{}:
@@ -96,7 +96,7 @@ func (w *watchers) add(sub *subscriber) (ended *feed, err error) {
 		}
 		return ended, err
 	}
-	w.advance(st) // first the others: from here on all know the same state
+	w.advance(st) // first for the earlier subscribers: from here on seen holds for all
 	w.subscribers[sub] = struct{}{}
 	return nil, nil
 }
@@ -144,6 +144,7 @@ func newNotify() *fsnotify.Watcher {
 	return notify
 }
 
+// run checks the file whenever the kernel, a writer of this process or the ticker wakes it, until ctx ends.
 func (w *watchers) run(ctx context.Context, f *feed) {
 	defer close(f.done)
 	var events chan fsnotify.Event
@@ -183,7 +184,7 @@ func (w *watchers) run(ctx context.Context, f *feed) {
 			w.listen(f)
 			ticker.Reset(w.pause(f))
 		}
-		w.look(f)
+		w.checkFile(f)
 	}
 }
 
@@ -205,8 +206,8 @@ func (w *watchers) pause(f *feed) time.Duration {
 	return w.slowly
 }
 
-// look loads the file and reports what is new.
-func (w *watchers) look(f *feed) {
+// checkFile loads the file and reports new commits, or the file's error.
+func (w *watchers) checkFile(f *feed) {
 	st, err := w.store.load()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -214,21 +215,21 @@ func (w *watchers) look(f *feed) {
 		return // stopped meanwhile
 	}
 	if err != nil {
-		w.complain(err)
+		w.reportError(err)
 		return
 	}
 	w.trouble = ""
 	w.advance(st)
 }
 
-// complain reports an error of the file to all subscribers, once. The caller holds mu.
-func (w *watchers) complain(err error) {
+// reportError reports an error of the file to all subscribers, once. The caller holds mu.
+func (w *watchers) reportError(err error) {
 	if err.Error() == w.trouble {
 		return
 	}
 	w.trouble = err.Error()
 	for sub := range w.subscribers {
-		sub.tell(backend.Event{View: sub.view, Err: Describe(err, "watch", sub.view, nil)})
+		sub.enqueue(backend.Event{View: sub.view, Err: Describe(err, "watch", sub.view, nil)})
 	}
 }
 
@@ -255,17 +256,17 @@ func (w *watchers) advance(st *state) {
 		byBackend[sub.backend][sub.view] = append(byBackend[sub.backend][sub.view], sub)
 	}
 	for b, byView := range byBackend {
-		for _, event := range b.news(before, st, slices.Collect(maps.Keys(byView))) {
+		for _, event := range b.eventsBetween(before, st, slices.Collect(maps.Keys(byView))) {
 			for _, sub := range byView[event.View] {
-				sub.tell(event)
+				sub.enqueue(event)
 			}
 		}
 	}
 }
 
-// news returns an event for each commit between two states and each view that it may have changed. If the commits are
-// no longer recorded, it returns one event for each view that shows something else.
-func (b *Backend) news(before, after *state, views []backend.ViewID) []backend.Event {
+// eventsBetween returns an event for each commit between two states and each view that the commit may have changed. If the
+// commits are no longer recorded, it returns one event for each view that shows something else.
+func (b *Backend) eventsBetween(before, after *state, views []backend.ViewID) []backend.Event {
 	changes, complete := after.since(before.revision)
 	differs := map[backend.ViewID]bool{}
 	for _, view := range views {
@@ -342,8 +343,8 @@ func newSubscriber(b *Backend, view backend.ViewID) *subscriber {
 	return &subscriber{backend: b, view: view, out: make(chan backend.Event), more: make(chan struct{}, 1)}
 }
 
-// tell appends an event to the queue. It never blocks.
-func (s *subscriber) tell(event backend.Event) {
+// enqueue appends an event to the queue. A full queue loses its oldest event. It never blocks.
+func (s *subscriber) enqueue(event backend.Event) {
 	s.mu.Lock()
 	if len(s.queue) == queueSize {
 		s.queue = slices.Delete(s.queue, 0, 1)

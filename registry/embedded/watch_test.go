@@ -43,8 +43,8 @@ func next(t *testing.T, events <-chan backend.Event) backend.Event {
 	return backend.Event{}
 }
 
-// wantRevisions checks that the next events are these, and that the last one ends them: it is of a set that the test
-// makes for the purpose.
+// wantRevisions checks that the next events have these revisions, and that no other event comes before the last one. The test makes
+// a set for the last one.
 func wantRevisions(t *testing.T, events <-chan backend.Event, want ...uint64) {
 	t.Helper()
 	var got []uint64
@@ -84,7 +84,7 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// An unset through open placeholders is told to views that name an entry below it.
+// An unset through open placeholders gives an event to views that name an entry below it.
 func TestWatchOpenUnset(t *testing.T) {
 	places(t, func(t *testing.T, b *embedded.Backend) {
 		set(t, b, map[string]any{"items.a": map[string]any{"size": number(1)}, "note": "x"}) // 1
@@ -123,7 +123,7 @@ func TestWatchOtherProcesses(t *testing.T) {
 	wantDocument(t, b, "all", fmt.Sprintf(`{"count":%d}`, (processes+1)*times))
 }
 
-// Where the kernel tells nothing the file is looked at, and the status says how often.
+// If the kernel reports no changes, the watch checks the file regularly, and Status says how often.
 func TestWatchWithoutNotify(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "confdb.json")
 	b := openFile(t, path, standard)
@@ -141,7 +141,7 @@ func TestWatchWithoutNotify(t *testing.T) {
 	wantRevisions(t, events, 4)
 }
 
-// A watcher that comes after more commits than the file tells of gets one event, if it has something new to see.
+// A watcher that has missed more commits than the file records gets one event if its view shows something else.
 func TestWatchGap(t *testing.T) {
 	dir := t.TempDir()
 	path, other := filepath.Join(dir, "confdb.json"), filepath.Join(dir, "other.json")
@@ -167,7 +167,7 @@ func TestWatchGap(t *testing.T) {
 	wantRevisions(t, notes, embedded.RingSize+7)
 }
 
-// A later revision of the schema is told to the views that show something else by it.
+// A later revision of the schema gives an event to the views that show something else.
 func TestWatchSchema(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "confdb.json")
 	b := openFile(t, path, standard)
@@ -213,7 +213,7 @@ func TestWatchDirectoryMadeAgain(t *testing.T) {
 	set(t, b, map[string]any{"note": "x"})
 	notes := watch(t, b, "notes")
 	if len(embedded.Notified(b)) == 0 {
-		t.Skip("the kernel cannot tell of changes here")
+		t.Skip("the kernel cannot report changes here")
 	}
 	elsewhere := openFile(t, filepath.Join(made, "confdb.json"), standard)
 	set(t, elsewhere, map[string]any{"note": "y", "count": number(1)})
@@ -246,7 +246,7 @@ func TestWatchDirectoryMadeAgain(t *testing.T) {
 	}
 }
 
-// A reader that does not read holds nobody up, and misses no last event.
+// A slow reader blocks no other reader, and gets the last event.
 func TestWatchSlowReader(t *testing.T) {
 	b, err := embedded.OpenMemory(t.Context(), standard)
 	if err != nil {
@@ -269,7 +269,7 @@ func TestWatchSlowReader(t *testing.T) {
 	}
 }
 
-// Nothing runs after the last watch has ended, however it ended, and nothing stays open after Close.
+// After the end of the last watch no goroutine runs, and after Close no file is open.
 func TestNothingIsLeft(t *testing.T) {
 	before, openBefore := goroutines(), openFiles(t)
 	path := filepath.Join(t.TempDir(), "confdb.json")
@@ -332,7 +332,7 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
-// goroutines counts those that run code of this package or of what it uses: the test's own runner is none of ours.
+// goroutines counts the goroutines in this package and the packages that it uses, without those of the test's runner.
 func goroutines() int {
 	text := make([]byte, 1<<20)
 	n := 0

@@ -31,8 +31,7 @@ func Short(schema registry.ViewID, name string) string {
 }
 
 // ByView returns documents by the short names of their views. It returns a *registry.Error if two names mean the same
-// view, since the right document is then unknown, and if a view belongs to another confdb-schema, since a plan is
-// written through one schema.
+// view, or if a view belongs to another confdb-schema than schema.
 func ByView[D any](schema registry.ViewID, named map[string]D) (map[string]D, error) {
 	refuse := func(kind error, name, format string, arguments ...any) error {
 		reason := fmt.Sprintf(format, arguments...)
@@ -88,10 +87,10 @@ func (n *Names) Schema() registry.ViewID { return idOf(n.schema) }
 // Views returns the short names of the views, sorted.
 func (n *Names) Views() []string { return n.schema.Views() }
 
-// Conceal returns a document of a view, by its short name, with its secrets replaced by what hide returns for them. hide
-// gets the request path, such as "wifi[0].psk". Conceal changes nothing, and shares with the document what has no secrets.
-// A value that does not fit the schema is secret if it stands in the place of secrets or beside them. A document may be
-// partial, as in a target. Conceal returns documents of unknown views unchanged.
+// Conceal returns a copy of a document of a view, which has a short name. Each secret in it is replaced by what hide returns. hide
+// gets the secret's request path, such as "wifi[0].psk", and its value. The copy shares with the document the parts without secrets.
+// A value that does not fit the schema is secret if the schema has secrets in its place or beside it. A document may be
+// partial, as in a target. Conceal returns a document of an unknown view unchanged.
 func (n *Names) Conceal(view string, document any, hide func(request string, value any) any) any {
 	return n.schema.Conceal(view, document, func(at path.Path, value any) any { return hide(at.Bare(), value) })
 }
@@ -125,15 +124,15 @@ func (n *Names) Requests(view string) (list []string) {
 // Readable reports whether the view shows the value at a request path.
 func (n *Names) Readable(view, request string) bool { return n.schema.Matches(view, request, false) }
 
-// SecretStorage is Secret for a storage path of keys and indexes. The beginning of the path decides if the rest is malformed.
+// SecretStorage is Secret for a storage path of keys and indexes. Of a malformed path, the well-formed beginning decides.
 func (n *Names) SecretStorage(storage string) bool {
 	at, _ := beginning(storage)
 	_, along := n.schema.Storage().Along(at)
 	return along || n.schema.Storage().Secret(at)
 }
 
-// CutStorage returns a storage path without the keys and indexes that may be secret: those inside a secret or beside one. known
-// reports whether the storage schema has the path's first key.
+// CutStorage returns the beginning of a storage path, up to the first key or index that may be secret: one inside a secret or
+// beside one. known reports whether the storage schema has the path's first key.
 func (n *Names) CutStorage(storage string) (cut string, known bool) {
 	at, whole := beginning(storage)
 	for i := range at {
@@ -151,7 +150,7 @@ func (n *Names) CutStorage(storage string) (cut string, known bool) {
 	return storage, len(at) > 0
 }
 
-// beginning parses a storage path, as far as it is well formed.
+// beginning parses the well-formed beginning of a storage path. whole reports whether that is the whole path.
 func beginning(storage string) (at path.Path, whole bool) {
 	for rest := storage; rest != ""; rest = rest[:max(0, strings.LastIndexAny(rest, ".["))] {
 		if at, err := path.ParseRequest(rest); err == nil {
@@ -165,8 +164,8 @@ func idOf(schema *confdb.Schema) registry.ViewID {
 	return registry.ViewID{Account: schema.Account, Schema: schema.Name}
 }
 
-// Locate returns where in a target a value at a storage path, or around it, comes from. The result is a path that
-// begins with the view's name. It is "" if no value of the target leads there.
+// Locate returns the place in a target of the value that is stored at a storage path, or in a container of it. The result is a
+// path that begins with the view's name; "" if the target has no such value.
 func (n *Names) Locate(target map[string]map[string]any, storage string) string {
 	at, err := path.ParseRequest(storage)
 	if err != nil || len(at) == 0 {
@@ -208,8 +207,7 @@ func (n *Names) Locate(target map[string]map[string]any, storage string) string 
 	return best
 }
 
-// fit reports whether a rule's storage path matches the beginning of a path, and returns what its placeholders stand
-// for.
+// fit reports whether a rule's storage path matches the beginning of a path, and returns the values of its placeholders.
 func fit(storage, at path.Path) (placed map[string]string, fits bool) {
 	if len(storage) > len(at) {
 		return nil, false

@@ -44,8 +44,8 @@ func Make(schema json.RawMessage, current, target map[string]map[string]any) (re
 	return namesOf(parsed, schema).Make(shaped[0], shaped[1])
 }
 
-// Make is the function of that name, for many calls with one confdb-schema. Documents are in JSON shapes, with numbers as
-// json.Number. They are not changed, but the plan may share values with them.
+// Make is like the function of that name. Call it to make several plans with one confdb-schema. Documents are in JSON shapes, with
+// numbers as json.Number. Make does not change them; the plan may share values with them.
 func (n *Names) Make(current, target map[string]map[string]any) (registry.Changes, error) {
 	target, err := ByView(n.Schema(), target)
 	if err != nil {
@@ -63,7 +63,7 @@ func (n *Names) Make(current, target map[string]map[string]any) (registry.Change
 	return changes, n.check(current, changes)
 }
 
-// check has the engine try changes on top of documents.
+// check returns the engine's error for changes of documents.
 func (n *Names) check(current map[string]map[string]any, changes registry.Changes) error {
 	engine, err := n.engine()
 	if err != nil {
@@ -71,7 +71,7 @@ func (n *Names) check(current map[string]map[string]any, changes registry.Change
 	}
 	seeds := registry.Changes{}
 	for view, document := range current {
-		if n.schema.Rules(view) != nil { // else it is of another confdb-schema
+		if n.schema.Rules(view) != nil { // otherwise the view is of another confdb-schema
 			// The visible data that can be written is enough stored data to check the target against. Read-only views have none.
 			// Data that the schema refuses by now is not the target's fault.
 			seeds[view] = newWrites(n.schema, view, nil, document).requests

@@ -23,10 +23,10 @@ var lifeCases = []contractCase{
 			s.Errorf("a %s has no address", status.Backend)
 		}
 		if status.Generation == "" {
-			s.Errorf("the generation is not told")
+			s.Errorf("the status has no generation")
 		}
 		if !status.Capabilities.WatchPushed && status.Capabilities.WatchEvery <= 0 {
-			s.Errorf("a watch is neither pushed nor does it poll: %+v", status.Capabilities)
+			s.Errorf("a watch has neither announcements nor an interval: %+v", status.Capabilities)
 		}
 	}},
 	{name: "life/views are listed, or it is said that they cannot be", run: func(s *suite) {

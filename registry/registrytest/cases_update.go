@@ -192,7 +192,7 @@ var applyCases = []contractCase{
 		s.wantKind(registry.ErrInvalid, err, "apply")
 		var partial *registry.PartialError
 		if !errors.As(err, &partial) {
-			s.Fatalf("apply = %v, which does not tell what was written", err)
+			s.Fatalf("apply = %v, which is no *registry.PartialError", err)
 		}
 		wrote := fmt.Sprint(partial.Written)
 		if want := fmt.Sprint([]registry.ViewID{s.view(testschema.ControlTelemetryView).ID()}); wrote != want {

@@ -120,7 +120,7 @@ func (c *Counter) Reset() {
 	c.log = nil
 }
 
-func (c *Counter) note(operation Operation) {
+func (c *Counter) record(operation Operation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.log = append(c.log, operation)
@@ -133,20 +133,20 @@ var _ backend.Backend = counted{}
 
 func (b counted) Get(ctx context.Context, view backend.ViewID, requests []string, options backend.GetOptions) (map[string]any, error) {
 	values, err := b.counter.below.Get(ctx, view, requests, options)
-	b.counter.note(Operation{Op: "get", View: view, Requests: slices.Sorted(slices.Values(requests)), Err: err})
+	b.counter.record(Operation{Op: "get", View: view, Requests: slices.Sorted(slices.Values(requests)), Err: err})
 	return values, err
 }
 
 func (b counted) Set(ctx context.Context, view backend.ViewID, values map[string]any) error {
 	requests := slices.Sorted(maps.Keys(values))
 	err := b.counter.below.Set(ctx, view, values)
-	b.counter.note(Operation{Op: "set", View: view, Requests: requests, Wrote: true, Err: err})
+	b.counter.record(Operation{Op: "set", View: view, Requests: requests, Wrote: true, Err: err})
 	return err
 }
 
 func (b counted) Watch(ctx context.Context, view backend.ViewID) (<-chan backend.Event, error) {
 	events, err := b.counter.below.Watch(ctx, view)
-	b.counter.note(Operation{Op: "watch", View: view, Err: err})
+	b.counter.record(Operation{Op: "watch", View: view, Err: err})
 	return events, err
 }
 
@@ -160,7 +160,7 @@ func (b counted) Hints(ctx context.Context, view backend.ViewID) (<-chan struct{
 
 func (b counted) Status(ctx context.Context) (backend.Status, error) {
 	status, err := b.counter.below.Status(ctx)
-	b.counter.note(Operation{Op: "status", Err: err})
+	b.counter.record(Operation{Op: "status", Err: err})
 	return status, err
 }
 
@@ -181,7 +181,7 @@ func (b countedUpdater) Update(
 		wrote = err == nil && len(values) > 0
 		return values, err
 	})
-	b.counterOfUpdates.note(Operation{
+	b.counterOfUpdates.record(Operation{
 		Op: "update", View: view, Requests: slices.Sorted(slices.Values(requests)), Wrote: wrote, Err: err,
 	})
 	return err
@@ -203,6 +203,6 @@ func (b countedMultiSetter) SetAll(ctx context.Context, changes []backend.Change
 		operation.View.View = "" // several views of one confdb-schema
 	}
 	operation.Err = b.multi.SetAll(ctx, changes)
-	b.counterOfSets.note(operation)
+	b.counterOfSets.record(operation)
 	return operation.Err
 }

@@ -7,7 +7,7 @@ import (
 	"aspects-poc/registry"
 )
 
-// Failure runs one case and returns in what the backend does not meet it, "" if it does.
+// Failure runs one case and returns the failures of the backend; "" if it meets the case.
 func Failure(t *testing.T, open func(t *testing.T) *registry.Registry, options Options, name string) string {
 	t.Helper()
 	for _, c := range slices.Concat(readCases, writeCases, refusalCases, updateCases, applyCases, watchCases, lifeCases) {

@@ -1,6 +1,7 @@
-// Package registrytest has the contract that every backend of the registry meets, and helps to test programs that use
-// the registry. Run is the contract suite: each backend runs it in its own tests, against a real or an imitated
-// snapd. Counting counts the operations of a program.
+// Package registrytest checks that a backend meets the contract of the registry, and helps to test programs that use the
+// registry. Its main functions are Run and Counting. Run is the contract suite: each backend runs it in its own tests, against
+// a real or an imitated snapd. Counting counts the operations of a program. The backends themselves have the tests of what
+// only they do.
 package registrytest
 
 import (
@@ -197,28 +198,28 @@ func (p *probe) result() (bool, string) {
 	return p.failed, strings.Join(p.text, "; ")
 }
 
-func (p *probe) note(text string) {
+func (p *probe) record(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.failed = true
 	p.text = append(p.text, text)
 }
 
-func (p *probe) Error(args ...any)                 { p.note(fmt.Sprint(args...)) }
-func (p *probe) Errorf(format string, args ...any) { p.note(fmt.Sprintf(format, args...)) }
-func (p *probe) Fail()                             { p.note("failed") }
-func (p *probe) FailNow()                          { p.note("failed"); runtime.Goexit() }
-func (p *probe) Fatal(args ...any)                 { p.note(fmt.Sprint(args...)); runtime.Goexit() }
+func (p *probe) Error(args ...any)                 { p.record(fmt.Sprint(args...)) }
+func (p *probe) Errorf(format string, args ...any) { p.record(fmt.Sprintf(format, args...)) }
+func (p *probe) Fail()                             { p.record("failed") }
+func (p *probe) FailNow()                          { p.record("failed"); runtime.Goexit() }
+func (p *probe) Fatal(args ...any)                 { p.record(fmt.Sprint(args...)); runtime.Goexit() }
 func (p *probe) Fatalf(format string, args ...any) {
-	p.note(fmt.Sprintf(format, args...))
+	p.record(fmt.Sprintf(format, args...))
 	runtime.Goexit()
 }
-func (p *probe) Skip(args ...any) { p.note(fmt.Sprint(args...)); runtime.Goexit() }
+func (p *probe) Skip(args ...any) { p.record(fmt.Sprint(args...)); runtime.Goexit() }
 func (p *probe) Skipf(format string, args ...any) {
-	p.note(fmt.Sprintf(format, args...))
+	p.record(fmt.Sprintf(format, args...))
 	runtime.Goexit()
 }
-func (p *probe) SkipNow() { p.note("skipped"); runtime.Goexit() }
+func (p *probe) SkipNow() { p.record("skipped"); runtime.Goexit() }
 
 func (p *probe) Failed() bool {
 	failed, _ := p.result()

@@ -75,7 +75,7 @@ func (f *faulty) Close() error {
 	return f.Backend.Close()
 }
 
-// Each broken promise must be noticed, and by the case that states it.
+// The case that states a promise must fail for a backend that breaks it.
 func TestSuiteNoticesBrokenPromises(t *testing.T) {
 	tests := []struct {
 		promise  string

@@ -207,8 +207,8 @@ func relabel(err error, request snapdhttp.Request) error {
 	return &copied
 }
 
-// onlyEnded returns an error that matches only a context's end, or nil. The kind of a failed read must not become a kind
-// of the write.
+// onlyEnded returns an error that wraps only the end of a context, or nil if err has no such cause. The kind of a failed read must
+// not become a kind of the write.
 func onlyEnded(err error) error {
 	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, ended) {

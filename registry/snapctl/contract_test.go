@@ -43,7 +43,7 @@ func open(t *testing.T, o snapctl.Options) *snapctl.Backend {
 	return b
 }
 
-// One snapd of each generation, written as snapd writes its versions.
+// TestContract runs the contract with one snapd of each generation. The versions are in snapd's notation.
 func TestContract(t *testing.T) {
 	noConstraints := map[string]string{
 		"read/constraints choose entries of a placeholder": "snapctl knows --with from 2.74 on",

@@ -37,7 +37,7 @@ func (f *features) generation() string {
 	return "snapctl without views"
 }
 
-// An ability keeps the features between the calls. The zero value knows none.
+// An ability stores the features between the calls. The zero value has none.
 type ability struct {
 	mu    sync.Mutex
 	known *features // nil: not detected yet
@@ -55,7 +55,7 @@ func (a *ability) set(f *features) {
 	a.known = f
 }
 
-// forget discards the features. An answer that is lost may mean that another version of snapd comes up.
+// forget discards the features. Call it when an answer is lost: snapd may have restarted in another version.
 func (a *ability) forget() { a.set(nil) }
 
 // without records that snapd does not know a flag. It returns false if that was recorded before.

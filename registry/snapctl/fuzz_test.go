@@ -11,8 +11,7 @@ import (
 	"aspects-poc/registry/snapctl"
 )
 
-// Whatever is set, snapd reads the same request path out of the command line, and a value of the same meaning, or
-// nothing is sent at all.
+// FuzzPairs: snapd parses the same request path and an equal value from the command line of any set, or nothing is sent.
 func FuzzPairs(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"sample-rate", "4"}, {"sample-rate", "4.0"}, {"a", "1e3"}, {"a=b", "1"}, {"a!", "null"}, {"", "{}"}, {"a", "[]"},

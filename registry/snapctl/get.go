@@ -22,7 +22,7 @@ func (b *Backend) Get(
 	})
 }
 
-// called runs read as a Call.
+// called checks the view's name and runs read within a Call.
 func (b *Backend) called(ctx context.Context, view backend.ViewID, requests []string,
 	read func(ctx context.Context) (map[string]any, error)) (map[string]any, error) {
 	request, _, err := b.options.request("get", view, requests)
@@ -101,7 +101,7 @@ func (b *Backend) getOnce(
 		if state != "" {
 			flag := previousFlag(f)
 			if flag == "" {
-				return nil, unsupported(request, "this snapd does not tell what was before: refresh it to 2.68 or later")
+				return nil, unsupported(request, "this snapd does not return the data from before: refresh it to 2.68 or later")
 			}
 			line = append(line, flag)
 		}

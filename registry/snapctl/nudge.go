@@ -20,19 +20,19 @@ import (
 // nothing else, since the writer waits for it. Poke makes the folder if it does not exist.
 func Poke(dir, view string) error {
 	if !name.MatchString(view) {
-		return fmt.Errorf("cannot tell of view %q: no name of a view", view)
+		return fmt.Errorf("cannot announce a change of view %q: no name of a view", view)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("cannot tell of view %q: %w", view, err)
+		return fmt.Errorf("cannot announce a change of view %q: %w", view, err)
 	}
 	file, err := os.OpenFile(filepath.Join(dir, view), os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
-		return fmt.Errorf("cannot tell of view %q: %w", view, err)
+		return fmt.Errorf("cannot announce a change of view %q: %w", view, err)
 	}
 	// One write is one event; truncating would be another. There is no content to sync.
 	_, err = file.Write([]byte{'\n'})
 	if err := errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("cannot tell of view %q: %w", view, err)
+		return fmt.Errorf("cannot announce a change of view %q: %w", view, err)
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (b *Backend) Hints(ctx context.Context, view backend.ViewID) (<-chan struct
 	}
 	if err := b.pokes.listen(); err != nil {
 		refused := unsupported(request, "hooks cannot announce changes")
-		refused.Err, refused.Message = err, "cannot hear of changes to "+view.String()+": "+err.Error()
+		refused.Err, refused.Message = err, "cannot receive hints of changes to "+view.String()+": "+err.Error()
 		return nil, refused
 	}
 	return b.pokes.hints(ctx, view.View), nil
@@ -72,8 +72,8 @@ type pokes struct {
 	hinted    map[chan struct{}]string // channels of hints, each holds one token -> name of the view
 }
 
-// listen starts to listen unless it has, or has failed. It returns why it failed. Without a folder it does nothing. The
-// caller is within a Call.
+// listen begins to receive announcements. A later call only returns the result of the first one. Without a folder it does
+// nothing. Call it within a Call. It returns an error if the folder cannot be watched.
 func (p *pokes) listen() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,14 +85,14 @@ func (p *pokes) listen() error {
 	return p.err
 }
 
-// failed returns why listening failed, or nil.
+// failed returns the error of listen, or nil.
 func (p *pokes) failed() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
 }
 
-// begin reports each Poke until the life ends.
+// begin starts a goroutine that forwards each Poke until the life ends.
 func (p *pokes) begin() error {
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return err
@@ -114,13 +114,13 @@ func (p *pokes) begin() error {
 					return
 				}
 				if event.Has(fsnotify.Write) {
-					p.heard(filepath.Base(event.Name))
+					p.forward(filepath.Base(event.Name))
 				}
 			case _, ok := <-watcher.Errors:
 				if !ok {
 					return
 				}
-				p.heard() // events were lost: any view may have changed
+				p.forward() // events were lost: any view may have changed
 			case <-ctx.Done():
 				return
 			}
@@ -129,8 +129,8 @@ func (p *pokes) begin() error {
 	return nil
 }
 
-// heard forwards an announcement to watches and hints. Without views it concerns all of them.
-func (p *pokes) heard(views ...string) {
+// forward forwards an announcement about views to watches and hints. Without views, it is about all views.
+func (p *pokes) forward(views ...string) {
 	p.nudge(views...)
 	p.mu.Lock()
 	defer p.mu.Unlock()

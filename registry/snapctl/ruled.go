@@ -6,13 +6,13 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// A ruled remembers for which requests a view is known to have a rule of one kind. The zero value remembers nothing.
+// A ruled is a set of requests of views. The zero value is empty.
 type ruled struct {
 	mu    sync.Mutex
 	known map[backend.ViewID]map[string]bool
 }
 
-// maxRemembered is the largest number of requests that are remembered for one view.
+// maxRemembered is the largest number of requests of one view in a ruled.
 const maxRemembered = 1000
 
 func (r *ruled) has(view backend.ViewID, request string) bool {

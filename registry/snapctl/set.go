@@ -73,8 +73,8 @@ func (b *Backend) write(ctx context.Context, request snapdhttp.Request, plug str
 	return err
 }
 
-// await waits for the other writes of this process. Before 2.70 simultaneous writes damage each other in snapd. The
-// caller calls the returned function after the write.
+// await waits until no other write of this process runs, and returns a function to call after the write. Before 2.70,
+// simultaneous writes damage each other in snapd.
 func (b *Backend) await(ctx context.Context) (func(), error) {
 	select {
 	case b.turn <- struct{}{}:

@@ -36,12 +36,12 @@ func start(t *testing.T, version string) (*machine.Machine, *snapctl.Backend) {
 	return m, open(t, options(m))
 }
 
-// occupy has the administrator write, which keeps all others out until release.
+// occupy starts a write by the administrator, for which all others wait until release.
 func occupy(m *machine.Machine) (release func()) {
 	return m.Occupy(testschema.ControlTunnelView, obj{"interface": "eth0"})
 }
 
-// commands returns the command lines that the m got, without the questions for what it can do.
+// commands returns the command lines that m received, without those of detect and version.
 func commands(m *machine.Machine) []string {
 	var lines []string
 	for _, call := range m.Calls() {
@@ -73,7 +73,7 @@ func wantKind(t *testing.T, err, kind error) {
 	_ = wantRefusal(t, err, kind)
 }
 
-// wantRefusal is wantKind for those who look further.
+// wantRefusal checks the kind of an error, and returns the error.
 func wantRefusal(t *testing.T, err, kind error) *backend.Error {
 	t.Helper()
 	var refusal *backend.Error
@@ -99,7 +99,7 @@ func TestSetIsOneCommand(t *testing.T) {
 	}
 }
 
-// Each way in which snapd calls a write a success that was none.
+// TestSetThatWasNotStored has all ways in which snapd reports success for a write that it did not store.
 func TestSetThatWasNotStored(t *testing.T) {
 	full := `{"metrics":{"sample-rate":2,"collect":{"peers":true}},"tunnel":{"peers":["10.0.0.1","10.0.0.2"]},` +
 		`"interfaces":{"eth0":{"config":{"interface-type":"wifi","ip-address":"10.0.0.3"}},"wlan0":{"stats":{"n-sent":1}}}}`
@@ -250,7 +250,7 @@ func TestSetThatTakesTooLong(t *testing.T) {
 	})
 }
 
-// waitFor waits for what another goroutine is about to do.
+// waitFor waits until ready returns true.
 func waitFor(t *testing.T, ready func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)

@@ -35,7 +35,7 @@ func TestOpenRefusesOddPlugs(t *testing.T) {
 	}
 }
 
-// A view that is no name must not reach the command line, where it would be taken for something else.
+// An invalid view name must not reach the command line, where it would have another meaning.
 func TestViewsThatAreNoNames(t *testing.T) {
 	m, b := start(t, "2.77.1")
 	for _, name := range []string{"", "--help", "a b", "Control", "a:b"} {
@@ -430,7 +430,7 @@ func TestWatchIsNudged(t *testing.T) {
 	}
 }
 
-// However many watch a view, a nudge is one read: each takes tens of milliseconds on a real snapd.
+// All watches of a view share one read after a nudge, since a read takes tens of milliseconds on a real snapd.
 func TestWatchesShareReads(t *testing.T) {
 	m := machine.Start(t, machine.Options{})
 	o := options(m)

@@ -15,7 +15,7 @@ import (
 // errGeneration means that snapd is not of the assumed generation. Nothing was read or written.
 var errGeneration = errors.New("snapd is of another generation")
 
-// giveUp returns when a call stops waiting for others: after the access timeout, or a little before the context's
+// giveUp returns the time when a call stops waiting for others: after the access timeout, or a little before the context's
 // deadline, so that snapd's answer about the wait arrives.
 func (b *Backend) giveUp(ctx context.Context) time.Time {
 	until := b.now().Add(b.options.AccessTimeout)
@@ -34,8 +34,9 @@ func (b *Backend) accessTimeout(until time.Time) string {
 	return max(until.Sub(b.now()).Truncate(time.Millisecond), time.Millisecond).String()
 }
 
-// persist calls once until it succeeds or fails for good. It detects the generation again after errGeneration and repeats a
-// read after a lost answer, each at most once. While others hold the confdb, it repeats the call until giveUp.
+// persist calls the function once until the call succeeds or a repetition cannot help. After errGeneration it detects the generation
+// again, and after a lost answer it repeats a read, each at most once. While others hold the confdb, it repeats the call until
+// giveUp.
 func (b *Backend) persist(ctx context.Context, request snapdhttp.Request, write bool, giveUp time.Time,
 	once func(generation) error,
 ) error {
@@ -110,7 +111,7 @@ func (b *Backend) wait(ctx context.Context, id string, request snapdhttp.Request
 				silent = b.now()
 			}
 			if b.now().Sub(silent) > b.options.AccessTimeout {
-				if write { // it was taken: whether this request came through says nothing
+				if write { // snapd has accepted the write already, whatever becomes of this request
 					b.forget()
 					return nil, unseen(request, id, err, true)
 				}

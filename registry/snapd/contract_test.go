@@ -11,12 +11,12 @@ import (
 	"aspects-poc/registry/snapd"
 )
 
-// versions has one snapd of each generation, written as snapd writes its versions.
+// versions has one version of snapd of each generation, in snapd's notation.
 var versions = []string{
 	"2.68.3-3+deb13u1+b7", "2.69", "2.70", "2.71", "2.72", "2.73+git123.gabcdef", "2.74.1", "2.75.2.1", "2.76", "2.77.1-2",
 }
 
-// The contract of all backends, in each generation.
+// TestContract runs the contract of all backends with each generation.
 func TestContract(t *testing.T) {
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {

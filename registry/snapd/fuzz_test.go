@@ -13,8 +13,8 @@ import (
 	"aspects-poc/registry/snapd"
 )
 
-// Whatever a server sends for a read and its change, Get returns values or an error, never neither, and never what was
-// not asked for.
+// FuzzGet: for any answers of a server to a read and its change, Get returns values or an error, and only values that were
+// requested.
 func FuzzGet(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"type":"sync","result":{"sample-rate":3}}`, ``},

@@ -180,7 +180,7 @@ func (b *Backend) generation(ctx context.Context, request snapdhttp.Request) (ge
 		asked := b.now()
 		fresh, err := Probe(ctx, b.options.Socket)
 		if err != nil {
-			return generation{}, refine(err, request)
+			return generation{}, withRequest(err, request)
 		}
 		b.mu.Lock()
 		b.found, b.asked = &fresh, asked
@@ -203,8 +203,8 @@ func (b *Backend) forget() {
 	b.found = nil
 }
 
-// refine adds the request to an error of Probe.
-func refine(err error, request snapdhttp.Request) error {
+// withRequest adds the request to an error of Probe.
+func withRequest(err error, request snapdhttp.Request) error {
 	e, ok := err.(*backend.Error)
 	if !ok {
 		return err

@@ -88,7 +88,7 @@ func (b *Backend) readOnce(ctx context.Context, d generation, request snapdhttp.
 	if refusal := response.Refusal(); refusal != nil {
 		return nil, b.refused(refusal, request)
 	}
-	// The answer tells which of the two it is, whatever the generation says: snapd may just have been refreshed.
+	// The answer decides which of the two it is, not the generation: snapd may just have been refreshed.
 	var values map[string]any
 	var shape error
 	if response.Type == snapdhttp.TypeSync {
@@ -110,12 +110,12 @@ func (b *Backend) readOnce(ctx context.Context, d generation, request snapdhttp.
 			Reason: "snapd's answer cannot be understood: " + shape.Error(), Err: shape,
 		}
 	}
-	return asked(request, values)
+	return requested(request, values)
 }
 
-// asked returns the values of the requests. If the answer has none of them but other keys, snapd ignored the query
-// parameter and returned the whole view: the error is errGeneration.
-func asked(request snapdhttp.Request, values map[string]any) (map[string]any, error) {
+// requested returns the values of the requests from an answer. The error is errGeneration if the answer has other keys only: then
+// snapd ignored the query parameter and returned the whole view.
+func requested(request snapdhttp.Request, values map[string]any) (map[string]any, error) {
 	if len(request.Requests) > 0 {
 		kept := map[string]any{}
 		for _, key := range request.Requests {

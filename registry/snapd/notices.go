@@ -33,7 +33,7 @@ func (b *Backend) listen(ctx context.Context, since time.Time) {
 	afterSilence := pauses{next: time.Second, limit: 30 * time.Second}
 	retry := &pauses{}
 	*retry = afterSilence
-	over := map[string]bool{} // changes seen in their final state; their later notices are ignored
+	finished := map[string]bool{} // changes seen in their final state; their later notices are ignored
 	for ctx.Err() == nil {
 		notices, refused, err := b.notices(ctx, since)
 		switch {
@@ -54,12 +54,12 @@ func (b *Backend) listen(ctx context.Context, since time.Time) {
 			if n.LastRepeated.After(since) {
 				since = n.LastRepeated
 			}
-			if !over[n.Key] && b.noticed(ctx, n) {
-				over[n.Key] = true
+			if !finished[n.Key] && b.handleNotice(ctx, n) {
+				finished[n.Key] = true
 			}
 		}
-		if len(over) > 1000 { // far more than snapd announces twice at a time
-			clear(over)
+		if len(finished) > 1000 { // far more than snapd announces twice at a time
+			clear(finished)
 		}
 		// Bounds the rate even if snapd answers at once without notices, and collects what happens meanwhile.
 		_ = sleep(ctx, 20*time.Millisecond)
@@ -91,9 +91,9 @@ func (b *Backend) notices(ctx context.Context, since time.Time) (_ []notice, ref
 	return notices, false, nil
 }
 
-// noticed looks at a change and makes the views due that it may have altered. It reports whether the change is
-// finished. Reads are changes too; noticed skips them without asking snapd.
-func (b *Backend) noticed(ctx context.Context, n notice) bool {
+// handleNotice requests the change of a notice and makes the views due that the change may have altered. It reports whether the
+// change is finished. Reads are changes too; handleNotice skips them without a request.
+func (b *Backend) handleNotice(ctx context.Context, n notice) bool {
 	if n.LastData["kind"] == "get-confdb" {
 		return true
 	}

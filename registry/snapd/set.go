@@ -48,7 +48,7 @@ func (b *Backend) write(ctx context.Context, request snapdhttp.Request, values m
 			return b.writeOnce(ctx, d, request, values, giveUp)
 		}
 		// This snapd does not queue writers, so at least those of this process must not conflict.
-		if err := b.writing.take(ctx); err != nil {
+		if err := b.writing.acquire(ctx); err != nil {
 			return err
 		}
 		defer b.writing.release()
@@ -83,7 +83,7 @@ func (b *Backend) writeOnce(ctx context.Context, d generation, request snapdhttp
 	if response.Type != snapdhttp.TypeAsync {
 		b.forget()
 		return &backend.Error{Op: request.Op, View: request.View, Requests: request.Requests, Kind: backend.ErrUnknown,
-			Reason: "snapd answered the write without a change that would tell its outcome", Remedy: "read back before writing again"}
+			Reason: "snapd answered the write without a change, so its outcome is unknown", Remedy: "read back before writing again"}
 	}
 	change, err := b.wait(ctx, response.Change, request, true)
 	if err != nil {
@@ -109,8 +109,8 @@ func wrongBody(d generation, refusal *snapdhttp.Refusal, values map[string]any) 
 	return false
 }
 
-// applied reads back until the values are stored, or until giveUp. snapd 2.68 and 2.69 refuse a write because of a
-// conflict and carry it out a moment later. applied returns false if the view does not show what was written.
+// applied reads back until the view shows what was written, or until giveUp. It reports whether the view shows it. snapd 2.68
+// and 2.69 refuse a write because of a conflict and carry it out a moment later.
 func (b *Backend) applied(ctx context.Context, request snapdhttp.Request, values map[string]any, giveUp time.Time) bool {
 	pause := &pauses{next: 50 * time.Millisecond, limit: time.Second}
 	read := snapdhttp.Request{Op: "get", View: request.View, Requests: request.Requests}

@@ -102,6 +102,7 @@ func Open(ctx context.Context, options Options) (*Backend, error) {
 	return b, nil
 }
 
+// detect detects snapd's generation. The errors are those of Open.
 func (b *Backend) detect(ctx context.Context) error {
 	request := snapdhttp.Request{Op: "open"}
 	ctx, call, err := b.life.Begin(ctx, request.About())
@@ -172,7 +173,8 @@ type turn chan struct{}
 
 func newTurn() turn { return make(turn, 1) }
 
-func (t turn) take(ctx context.Context) error {
+// acquire waits for the turn. It returns the context's error if ctx ends first.
+func (t turn) acquire(ctx context.Context) error {
 	select {
 	case t <- struct{}{}:
 		return nil

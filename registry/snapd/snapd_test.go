@@ -56,13 +56,13 @@ func open(t *testing.T, m *machine.Machine, options ...snapd.Options) *snapd.Bac
 	return b
 }
 
-// wantError compares the kind and, where given, text and remedy.
+// wantError checks the kind of an error and, unless they are "", its text and remedy.
 func wantError(t *testing.T, err, kind error, message, remedy string) {
 	t.Helper()
 	_ = refusal(t, err, kind, message, remedy)
 }
 
-// refusal is wantError for those who look closer.
+// refusal is wantError. It returns the error.
 func refusal(t *testing.T, err, kind error, message, remedy string) *backend.Error {
 	t.Helper()
 	var e *backend.Error
@@ -84,7 +84,7 @@ func refusal(t *testing.T, err, kind error, message, remedy string) *backend.Err
 	return e
 }
 
-// What goes over the wire, generation by generation.
+// TestWire checks the requests and answers of each generation.
 func TestWire(t *testing.T) {
 	a := testschema.AccountID
 	timeout := regexp.MustCompile(`access-timeout=[0-9.]+m?s|"access-timeout":"[0-9.]+m?s"`)
@@ -150,7 +150,7 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// Each refusal, in each generation, becomes the kind that it is.
+// TestRefusals checks the kind of each refusal in each generation.
 func TestRefusals(t *testing.T) {
 	connect := func(view string) string {
 		return "snap connect CUSTODIAN-SNAP:PLUG, whose plug has role custodian and view network/" + view
@@ -309,7 +309,7 @@ func TestSetSendsOnlyWhatSurvives(t *testing.T) {
 	}
 }
 
-// snapd refreshes itself while a program runs: the next request finds out, and nothing is lost or written twice.
+// If snapd refreshes itself while a program runs, the next request detects that, and no write is lost or repeated.
 func TestSnapdChangesItsVersion(t *testing.T) {
 	for _, step := range [][2]string{
 		{"2.68", "2.69"}, {"2.70", "2.71"}, {"2.72", "2.73"}, {"2.75", "2.76"}, {"2.77", "2.72"}, {"2.73", "2.68"}, {"2.77", "2.68"},
@@ -387,7 +387,7 @@ func TestLostConnections(t *testing.T) {
 	}
 }
 
-// A snapd that goes after it has begun a write cannot be reached any more. The write may be stored all the same.
+// If snapd ends after it has begun a write, the error is ErrUnknown: the write may be stored nevertheless.
 func TestGoneAfterWrite(t *testing.T) {
 	m := machine.Start(t, machine.Options{})
 	b := open(t, m, snapd.Options{AccessTimeout: 50 * time.Millisecond})
@@ -474,7 +474,7 @@ func TestContexts(t *testing.T) {
 	}
 }
 
-// An access while another write runs.
+// TestBusy makes accesses while another write runs.
 func TestBusy(t *testing.T) {
 	short := snapd.Options{AccessTimeout: 30 * time.Millisecond}
 	long := snapd.Options{AccessTimeout: time.Minute}

@@ -11,8 +11,8 @@ import (
 
 // Watch reads the view once and then sends an Event when what it shows has changed.
 //
-// snapd does not announce changes to a view, but it announces the end of each change of its own, and each write is
-// one. All watches share one open request for these notices, which costs snapd nothing. After a change that wrote to
+// snapd does not announce what a view shows, but it announces the end of each of its changes, and each write is such a
+// change. All watches share one open request for these notices, which costs snapd nothing. After a change that wrote to
 // a confdb-schema, each watched view of that schema is read and compared, once per batch of changes. A notice can be
 // missed (a clock set back), so each watched view is also read every Options.WatchEvery.
 //

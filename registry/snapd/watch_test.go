@@ -49,7 +49,7 @@ func count(requests []faults.Request, part string) (n int) {
 	return n
 }
 
-// While nothing is written, watches cost nothing; a write costs one read for each watched view of its schema.
+// Without writes, watches make no reads. A write costs one read of each watched view of its schema.
 func TestWatchReadsOnlyWhatWasWritten(t *testing.T) {
 	for _, version := range []string{"2.68.3", "2.71", "2.77.1"} {
 		t.Run(version, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestWatchWithoutNotices(t *testing.T) {
 	}
 }
 
-// A watch is interrupted by what may be mended, tells so once, and goes on by itself.
+// An error that may go away interrupts a watch. The watch reports it once, and continues by itself.
 func TestWatchIsInterrupted(t *testing.T) {
 	m := machine.Start(t, machine.Options{})
 	m.SetEnabled(false)
@@ -148,7 +148,7 @@ func TestWatchRefusesWhatCannotBeMended(t *testing.T) {
 	wantError(t, err, backend.ErrUnauthorized, "", "run it as root")
 }
 
-// The last watch ends what works for all of them, and another may begin afterwards.
+// The last watch ends the shared work, and a later watch can begin it again.
 func TestWatchAgain(t *testing.T) {
 	m := machine.Start(t, machine.Options{})
 	b := open(t, m)

@@ -6,7 +6,7 @@ import (
 	"aspects-poc/registry"
 )
 
-// A ReadItem is one request path of a view, to read.
+// A ReadItem is one request path of a view that can be read.
 type ReadItem[T any] struct {
 	view    *registry.View
 	request string
@@ -27,7 +27,7 @@ func (i ReadItem[T]) Get(ctx context.Context) (T, error) {
 	return found.Value, err
 }
 
-// A WriteItem is one request path of a view, to write.
+// A WriteItem is one request path of a view that can be written.
 type WriteItem[T any] struct {
 	view    *registry.View
 	spec    *Spec
@@ -37,7 +37,8 @@ type WriteItem[T any] struct {
 // Request returns the request path.
 func (i WriteItem[T]) Request() string { return i.request }
 
-// Set writes the value in the place of what is there. The value is checked first.
+// Set replaces the value at the request path, in one transaction. The engine checks the value first. The errors are those of
+// registry.View.Set.
 func (i WriteItem[T]) Set(ctx context.Context, value T) error {
 	values, err := registry.Values(map[string]T{i.request: value})
 	if err != nil {
@@ -47,10 +48,10 @@ func (i WriteItem[T]) Set(ctx context.Context, value T) error {
 	return i.spec.write(ctx, i.view, values)
 }
 
-// Unset removes the value. It is no error if there is none.
+// Unset removes the value, in one transaction. It is no error if there is none.
 func (i WriteItem[T]) Unset(ctx context.Context) error { return i.view.Unset(ctx, i.request) }
 
-// An Item is one request path of a view, to read and to write.
+// An Item is one request path of a view that can be read and written.
 type Item[T any] struct {
 	ReadItem[T]
 	WriteItem[T]
@@ -59,17 +60,17 @@ type Item[T any] struct {
 // Request returns the request path.
 func (i Item[T]) Request() string { return i.WriteItem.request }
 
-// NewReadItem returns a request path of a view.
+// NewReadItem returns the ReadItem of a request path. Generated code calls it.
 func NewReadItem[T any](view *registry.View, request string) ReadItem[T] {
 	return ReadItem[T]{view, request}
 }
 
-// NewWriteItem returns a request path of a view.
+// NewWriteItem returns the WriteItem of a request path. Generated code calls it.
 func NewWriteItem[T any](view *registry.View, spec *Spec, request string) WriteItem[T] {
 	return WriteItem[T]{view, spec, request}
 }
 
-// NewItem returns a request path of a view.
+// NewItem returns the Item of a request path. Generated code calls it.
 func NewItem[T any](view *registry.View, spec *Spec, request string) Item[T] {
 	return Item[T]{NewReadItem[T](view, request), NewWriteItem[T](view, spec, request)}
 }

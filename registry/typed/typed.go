@@ -1,12 +1,12 @@
-// Package typed is what the code stands on that `aspects-poc registry generate go` writes: views with the types of their data.
-// Its main type is View. Values are checked by the engine before they are written.
+// Package typed has views whose data have Go types. The code that `aspects-poc registry generate go` writes is built on it. Its main
+// type is View. The engine checks values before they are written. Untyped views, backends and errors are in package registry.
 //
 //	control := lamp.NewControl(reg) // generated: a typed.View[lamp.ControlData]
 //	err := control.Set(ctx, lamp.ControlData{Brightness: new(int64(40))})
 //	data, err := control.Get(ctx)
 //	err = control.Color().Unset(ctx)
 //
-// Errors are those of package registry. Code over this package is generated again when the confdb-schema changes.
+// Errors are those of package registry. Generate the code again when the confdb-schema changes.
 package typed
 
 import (
@@ -34,12 +34,12 @@ type Schema struct {
 	parsed   func() (*confdb.Schema, error)
 }
 
-// NewSchema returns the confdb-schema of a document in the form for `snap sign`.
+// NewSchema returns the confdb-schema of a document in the form for `snap sign`. It does not parse the document.
 func NewSchema(document string) *Schema {
 	return &Schema{document, sync.OnceValues(func() (*confdb.Schema, error) { return confdb.ParseDocument([]byte(document)) })}
 }
 
-// Schemas returns it for registry.Options.
+// Schemas returns the confdb-schema for registry.Options. It returns an error if the document cannot be parsed.
 func (s *Schema) Schemas() ([]registry.Schema, error) {
 	return registry.ParseSchemas([]byte(s.document))
 }
@@ -49,12 +49,12 @@ type Spec struct {
 	Schema *Schema
 	Name   string // in full: ACCOUNT/SCHEMA/VIEW
 	// Paths are the request paths by which documents are written, with {} for placeholders. A value at a path with "!" is
-	// written as a whole; another one by longer paths, if there are some for all of it.
+	// written as a whole. A value at another path is written by longer paths if these cover all of it.
 	Paths []string
 	root  func() *place
 }
 
-// NewSpec returns a Spec.
+// NewSpec returns the Spec of a view. name is ACCOUNT/SCHEMA/VIEW, and paths are Spec.Paths.
 func NewSpec(schema *Schema, name string, paths ...string) *Spec {
 	s := &Spec{Schema: schema, Name: name, Paths: paths}
 	s.root = sync.OnceValue(s.places)
@@ -90,7 +90,7 @@ func (p *place) step(name string) *place {
 	return p.inner["{}"]
 }
 
-// requests divides a document into the values of request paths. It adds them to found.
+// requests divides the value at a request path into values of request paths, and adds these to found.
 func (p *place) requests(value any, at string, found map[string]any) {
 	object, isMap := value.(map[string]any)
 	missing := func(name string) bool { return p.step(name) == nil }
@@ -114,7 +114,7 @@ func (p *place) requests(value any, at string, found map[string]any) {
 	}
 }
 
-// requests returns the values of the request paths for a document.
+// requests returns the request paths by which a document is written, with their values.
 func (s *Spec) requests(document any) (map[string]any, error) {
 	shaped, err := registry.Values(document)
 	if err != nil {
@@ -127,7 +127,7 @@ func (s *Spec) requests(document any) (map[string]any, error) {
 	return found, nil
 }
 
-// check has the engine check values before they are written.
+// check returns the engine's error for values that cannot be written.
 func (s *Spec) check(view *registry.View, values map[string]any) error {
 	parsed, err := s.Schema.parsed()
 	if err != nil {
@@ -153,13 +153,13 @@ func (s *Spec) write(ctx context.Context, view *registry.View, values map[string
 	return view.Set(ctx, values)
 }
 
-// A Reader is a view that can be read. T is the type of all that it shows; pointers, slices and maps that are nil have no data.
+// A Reader is a view that can be read. T is the type of the whole view; a nil pointer, slice or map in it has no data.
 type Reader[T any] struct {
 	view *registry.View
 	spec *Spec
 }
 
-// NewReader returns a view of an open registry.
+// NewReader returns the view of a Spec in an open registry. Generated code calls it.
 func NewReader[T any](reg *registry.Registry, spec *Spec) Reader[T] {
 	return Reader[T]{reg.View(spec.Name), spec}
 }
@@ -180,8 +180,8 @@ func (r Reader[T]) GetWith(ctx context.Context, constraints map[string]any) (dat
 	return data, err
 }
 
-// Watch returns what the view shows now, and again after each change, until ctx ends or the loop is left. An error says that
-// the watch is interrupted; it goes on by itself, unless it could not begin.
+// Watch yields what the view shows now, and again after each change, until ctx ends or the loop is left. An error means that the
+// watch is interrupted. The watch then continues by itself; only if it could not begin, it ends.
 func (r Reader[T]) Watch(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -207,13 +207,13 @@ func (r Reader[T]) Watch(ctx context.Context) iter.Seq2[T, error] {
 	}
 }
 
-// A Writer is a view that can be written. T is the type of what it takes.
+// A Writer is a view that can be written. T is the type of the data that it accepts.
 type Writer[T any] struct {
 	view *registry.View
 	spec *Spec
 }
 
-// NewWriter returns a view of an open registry.
+// NewWriter returns the view of a Spec in an open registry. Generated code calls it.
 func NewWriter[T any](reg *registry.Registry, spec *Spec) Writer[T] {
 	return Writer[T]{reg.View(spec.Name), spec}
 }
@@ -221,7 +221,7 @@ func NewWriter[T any](reg *registry.Registry, spec *Spec) Writer[T] {
 // Raw returns the view for requests that are not typed.
 func (w Writer[T]) Raw() *registry.View { return w.view }
 
-// Check returns the error of a Set that cannot succeed, in the engine's words, without writing.
+// Check returns the engine's error if a Set of the data cannot succeed. It writes nothing.
 func (w Writer[T]) Check(data T) error {
 	values, err := w.spec.requests(data)
 	if err != nil {
@@ -230,8 +230,8 @@ func (w Writer[T]) Check(data T) error {
 	return w.spec.check(w.view, values)
 }
 
-// Set writes what is there in one transaction, each value by the longest request paths of the view. What is nil stays; an empty
-// slice or map unsets. Values are checked first.
+// Set writes the data in one transaction, each value by the longest request paths of the view. A nil pointer, slice or map writes
+// nothing; an empty slice or map unsets. The engine checks the values first. The errors are those of registry.View.Set.
 func (w Writer[T]) Set(ctx context.Context, data T) error {
 	values, err := w.spec.requests(data)
 	if err != nil {
@@ -240,7 +240,7 @@ func (w Writer[T]) Set(ctx context.Context, data T) error {
 	return w.spec.write(ctx, w.view, values)
 }
 
-// Unset removes what the request paths lead to, in one transaction.
+// Unset removes the data at the request paths, in one transaction. It is no error if there is none.
 func (w Writer[T]) Unset(ctx context.Context, requests ...string) error {
 	if len(requests) == 0 {
 		return nil
@@ -254,7 +254,7 @@ type View[T any] struct {
 	Writer[T]
 }
 
-// NewView returns a view of an open registry.
+// NewView returns the view of a Spec in an open registry. Generated code calls it.
 func NewView[T any](reg *registry.Registry, spec *Spec) View[T] {
 	return View[T]{NewReader[T](reg, spec), NewWriter[T](reg, spec)}
 }
@@ -262,8 +262,8 @@ func NewView[T any](reg *registry.Registry, spec *Spec) View[T] {
 // Raw returns the view for requests that are not typed.
 func (v View[T]) Raw() *registry.View { return v.Reader.view }
 
-// Update reads, has change alter the data, and writes the differences; data is empty if there is none. An error of change is
-// returned as it is. See registry.View.Update about writes of others in between.
+// Update reads the view, calls change, which alters the data, and writes the differences. Without stored data, change gets an empty
+// T. An error of change is returned as it is. See registry.View.Update about writes of others in between.
 func (v View[T]) Update(ctx context.Context, change func(data *T) error) error {
 	return v.Raw().Update(ctx, nil, func(current map[string]any) (map[string]any, error) {
 		var data T
@@ -301,7 +301,7 @@ func (v View[T]) Update(ctx context.Context, change func(data *T) error) error {
 
 func (v View[T]) spec() *Spec { return v.Writer.spec }
 
-// overlaps reports whether one of the requests leads into another one, or the other way round.
+// overlaps reports whether a request path leads into one of values, or one of values into the request path.
 func overlaps(request string, values map[string]any) bool {
 	for other := range values {
 		if strings.HasPrefix(other, request+".") || strings.HasPrefix(request, other+".") {
@@ -311,8 +311,8 @@ func overlaps(request string, values map[string]any) bool {
 	return false
 }
 
-// decode is registry.Decode. A whole number of more than 15 digits becomes that of its 64-bit float: confdb keeps the float, and
-// prints the shortest digits that tell it from others.
+// decode is registry.Decode with whole numbers of more than 15 digits replaced by the exact values of their 64-bit floats: confdb
+// stores the float, and prints the fewest digits that identify it.
 func decode(document map[string]any, dst any) error {
 	exact := jsonvalue.MapNumbers(document, func(n json.Number) any {
 		if len(n) <= 15 || strings.ContainsAny(string(n), ".eE") {
@@ -328,8 +328,8 @@ func decode(document map[string]any, dst any) error {
 	return registry.Decode(object, dst)
 }
 
-// At returns a request path with names and indexes in the places of its placeholders. A name that cannot be in a path makes a
-// path that has no rule.
+// At returns a request path in which names and indexes replace the placeholders of pattern. If a name cannot be in a path, the
+// result is a malformed path, which every access refuses.
 func At(pattern string, names ...any) string {
 	for _, name := range names {
 		text := fmt.Sprint(name)
@@ -341,7 +341,7 @@ func At(pattern string, names ...any) string {
 	return pattern
 }
 
-// Marshal encodes a struct with further entries as one object.
+// Marshal encodes a struct and further entries as one JSON object. Generated code calls it.
 func Marshal[E any](fields any, entries map[string]E) ([]byte, error) {
 	object, err := registry.Values(fields)
 	if err != nil {
@@ -355,7 +355,8 @@ func Marshal[E any](fields any, entries map[string]E) ([]byte, error) {
 	return json.Marshal(object)
 }
 
-// Unmarshal decodes an object into a struct, and its entries without the names of fields into a map.
+// Unmarshal decodes a JSON object: the entries called names into the struct fields, and all others into entries. Generated code
+// calls it.
 func Unmarshal[E any](text []byte, fields any, entries *map[string]E, names ...string) error {
 	if err := json.Unmarshal(text, fields); err != nil {
 		return err

@@ -11,7 +11,7 @@ func Changed(before, after Bag, limit int) []string {
 	return differ(nil, "", before.Root(), after.Root(), limit)
 }
 
-// differ appends to paths.
+// differ appends the paths of the differences between two nodes at path to paths.
 func differ(paths []string, path string, a, b *Node, limit int) []string {
 	switch {
 	case a == b:
@@ -78,6 +78,7 @@ func eachKey(a, b *Node, visit func(key string, a, b *Node) bool) {
 	}
 }
 
+// sameLists reports whether two lists have the same elements, numbers in the same notation.
 func sameLists(a, b *Node) bool {
 	return slices.EqualFunc(a.Kids(), b.Kids(), func(a, b *Node) bool { return len(differ(nil, "x", a, b, 0)) == 0 })
 }

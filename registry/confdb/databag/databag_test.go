@@ -274,7 +274,7 @@ func TestNodes(t *testing.T) {
 	}
 }
 
-// TestLarge: a container that is too large to keep its encoding is encoded all the same.
+// TestLarge: a container that is too large to store its encoding is encoded correctly.
 func TestLarge(t *testing.T) {
 	values := map[string]any{}
 	for i := range 2000 {

@@ -175,22 +175,22 @@ func (s slot) finish() *Node {
 	return s.node
 }
 
-// An exchange is a changed key of an object.
-type exchange struct {
+// A keyChange is a changed key of an object.
+type keyChange struct {
 	name  string
 	index int   // where the key is, or would be, in the base
 	known bool  // the base has the key
 	kid   *Node // nil: the key was removed
 }
 
-// exchanges returns the changed keys, sorted, and how many keys were added and removed.
-func (d *draft) exchanges() (all []exchange, came, went int) {
+// keyChanges returns the changed keys, sorted, and how many keys were added and removed.
+func (d *draft) keyChanges() (all []keyChange, came, went int) {
 	base := d.base.keys
-	all = make([]exchange, 0, len(d.kids))
+	all = make([]keyChange, 0, len(d.kids))
 	for name := range d.kids {
-		all = append(all, exchange{name: name})
+		all = append(all, keyChange{name: name})
 	}
-	slices.SortFunc(all, func(a, b exchange) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(all, func(a, b keyChange) int { return strings.Compare(a.name, b.name) })
 	from := 0
 	for i := range all {
 		e := &all[i]
@@ -209,10 +209,10 @@ func (d *draft) exchanges() (all []exchange, came, went int) {
 
 func (d *draft) finishObject() *Node {
 	base := d.base.keys
-	exchanges, came, went := d.exchanges()
+	changes, came, went := d.keyChanges()
 	if came == 0 && went == 0 {
 		kids := slices.Clone(d.base.kids)
-		for _, e := range exchanges {
+		for _, e := range changes {
 			if e.known {
 				kids[e.index] = e.kid
 			}
@@ -225,7 +225,7 @@ func (d *draft) finishObject() *Node {
 		keys.near = base.mark.Load()
 	}
 	from := 0
-	for _, e := range exchanges {
+	for _, e := range changes {
 		names, kids = append(names, base.names[from:e.index]...), append(kids, d.base.kids[from:e.index]...)
 		if from = e.index; e.known {
 			from++

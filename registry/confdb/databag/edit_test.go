@@ -10,13 +10,13 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// A change sets what is at a storage path, or with nil unsets it.
+// A change sets the value at a storage path, or unsets it with nil.
 type change struct {
 	storage path.Path
 	value   *databag.Node
 }
 
-// oneByOne makes changes to a bag, each by itself, until one is refused.
+// oneByOne applies changes to a bag one after the other, until one is refused.
 func oneByOne(bag databag.Bag, changes []change) (databag.Bag, error) {
 	for _, c := range changes {
 		var err error
@@ -32,7 +32,7 @@ func oneByOne(bag databag.Bag, changes []change) (databag.Bag, error) {
 	return bag, nil
 }
 
-// together makes them in one edit.
+// together applies changes to a bag in one edit.
 func together(bag databag.Bag, changes []change) (databag.Bag, error) {
 	edit := bag.Edit()
 	for _, c := range changes {
@@ -49,8 +49,8 @@ func together(bag databag.Bag, changes []change) (databag.Bag, error) {
 	return edit.Bag(), nil
 }
 
-// FuzzChanges: changes made together leave what they leave one by one, end in the same error, and do not touch the bag
-// they were made to.
+// FuzzChanges: changes in one edit have the same result, or the same error, as the changes one by one, and do not change the
+// original bag.
 func FuzzChanges(f *testing.F) {
 	for seed := range byte(60) {
 		program := make([]byte, 120)
@@ -147,7 +147,7 @@ func checkSorted(t *testing.T, n *databag.Node) {
 	}
 }
 
-// TestEditNear: keys that differ by one from accepted ones say by which, however they came to be.
+// TestEditNear: Near returns the key by which keys differ from accepted ones, whatever edit made them.
 func TestEditNear(t *testing.T) {
 	var mark databag.Mark
 	one, err := databag.FromValue(1.0)

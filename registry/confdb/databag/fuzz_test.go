@@ -10,7 +10,7 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// FuzzParse: what a bag prints is read as an equal bag again, and is what encoding/json reads from the same text.
+// FuzzParse: the JSON of a bag is parsed as an equal bag, and its values are those of encoding/json.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"eth0":{"mtu":1500,"up":true,"mac":"52:54:00:12:34:56","peers":[1,{"a":null}]}}`, `[]`, `null`, `{"a":1e3}`, `{"a":1}{}`,
@@ -44,7 +44,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// hugeNumber tells whether a number does not fit a float64; such a one is equal to nothing but its own text.
+// hugeNumber reports whether a value has a number that does not fit a float64. It equals only its own text.
 func hugeNumber(value any) bool {
 	switch value := value.(type) {
 	case json.Number:
@@ -66,7 +66,7 @@ func hugeNumber(value any) bool {
 	return false
 }
 
-// FuzzEdit: what was set along a path is what is got, what was unset is gone, and the bag it was done to is as before.
+// FuzzEdit: Get returns the value that was set at a path, and no data after unset. The original bag does not change.
 func FuzzEdit(f *testing.F) {
 	f.Add([]byte(`{"eth0":{"mtu":1500}}`), "eth0.mtu", []byte(`9000`))
 	f.Add([]byte(`{"peers":[{"key":"x"},null,3]}`), "peers[1].key", []byte(`"y"`))

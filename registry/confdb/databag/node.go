@@ -50,16 +50,16 @@ type Keys struct {
 // again. Each type has its own Mark.
 type Mark struct{ _ byte }
 
-// Marked reports whether this mark is the last one.
+// Marked reports whether mark is the last mark that the node got.
 func (n *Node) Marked(mark *Mark) bool { return n.mark.Load() == mark }
 
-// Mark sets the mark.
+// Mark marks the node, in the place of an earlier mark.
 func (n *Node) Mark(mark *Mark) { n.mark.Store(mark) }
 
-// Marked reports whether this mark is the last one.
+// Marked reports whether mark is the last mark that the keys got.
 func (k *Keys) Marked(mark *Mark) bool { return k.mark.Load() == mark }
 
-// Mark sets the mark.
+// Mark marks the keys, in the place of an earlier mark.
 func (k *Keys) Mark(mark *Mark) { k.mark.Store(mark) }
 
 // Near reports whether the mark is on keys from which these differ by one. added is the additional key, or "" if one
@@ -95,8 +95,8 @@ func (n *Node) Kid(key string) *Node {
 // Empty reports whether the node is a container without kids.
 func (n *Node) Empty() bool { return n.kind >= Object && len(n.kids) == 0 }
 
-// small is the largest size, in bytes, of an encoding that is kept. It makes writing a large tree mostly copying,
-// without holding every level twice.
+// small is the largest size, in bytes, of an encoding that a node stores. So most of a large tree is written by copying,
+// and no level is in memory twice.
 const small = 2048
 
 var (
@@ -106,18 +106,18 @@ var (
 
 func newObject(keys *Keys, kids []*Node) *Node {
 	n := &Node{kind: Object, keys: keys, kids: kids}
-	n.keep()
+	n.cacheJSON()
 	return n
 }
 
 func newList(kids []*Node) *Node {
 	n := &Node{kind: List, kids: kids}
-	n.keep()
+	n.cacheJSON()
 	return n
 }
 
-// keep encodes a container if it is small.
-func (n *Node) keep() {
+// cacheJSON stores the encoding of a container if it is small.
+func (n *Node) cacheJSON() {
 	size := 2
 	for i, kid := range n.kids {
 		if kid.kind >= Object && kid.json == nil {

@@ -78,7 +78,7 @@ func (b Bag) Unset(storage ...path.Path) (Bag, error) {
 	return Bag{root}, nil
 }
 
-// unset returns what is left of a node to which all paths lead, or nil.
+// unset returns a node, to which all paths lead, without their data. It returns nil if nothing is left.
 func unset(n *Node, paths []path.Path, at int) (*Node, error) {
 	on := false // a path continues below the kids or has a placeholder here
 	for _, p := range paths {

@@ -1,5 +1,6 @@
-// Package faults reports what is wrong with a confdb-schema, with places. A parser reports to a Report and goes on;
-// its caller reads the first fault, or receives every one. Messages are in snapd's words.
+// Package faults collects what a parser finds wrong with a confdb-schema, with the places. Its main types are Report and
+// Fault. A parser adds each fault to a Report and continues. The parser's caller gets the first fault, or all of them.
+// Messages are in snapd's words.
 package faults
 
 import (
@@ -26,7 +27,7 @@ func (f *Fault) Error() string { return f.message }
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Cause }
 
-// A Report receives the faults that a parser finds, and knows the part that the parser is in.
+// A Report receives the faults that a parser finds, and records which part the parser is in.
 type Report struct {
 	each   func(*Fault) bool
 	first  *Fault

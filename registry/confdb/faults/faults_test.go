@@ -10,7 +10,7 @@ import (
 
 var errBad = errors.New("bad")
 
-// report reports four faults of a small document.
+// report adds four faults of a small document to a Report.
 func report(r *faults.Report) {
 	r.Enter("cannot parse", "schema", "mtu")
 	r.Add(errBad, "max")

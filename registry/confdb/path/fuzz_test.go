@@ -6,7 +6,7 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// FuzzParse: no text makes a parser panic, and what a path prints is read as the same path again.
+// FuzzParse: no text makes a parser panic, and the text of a path is parsed as the same path.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "tunnel.peers[0].endpoint", "interfaces.{name}.mtu", "peers[{n}].allowed[{m}]", "a[00]", "a..b", "a[", "[0]",

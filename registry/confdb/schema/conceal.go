@@ -7,9 +7,9 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// Along returns the types at the end of a storage path, also those of each alternative. secret reports whether the path
-// itself leads through a secret or through a map whose keys are. A path that leaves the schema is secret if it leaves it
-// beside secrets.
+// Along returns the types at the end of a storage path, for each alternative on the way. secret reports whether the path leads
+// through a secret, or through a map with secret keys. If the path leaves the schema, secret reports whether the types at that
+// place have secrets inside.
 func (s *Schema) Along(storage path.Path) (types []Type, secret bool) {
 	types = []Type{s.root}
 	for _, accessor := range storage {
@@ -37,9 +37,9 @@ func (s *Schema) Along(storage path.Path) (types []Type, secret bool) {
 	return types, false
 }
 
-// Here returns which of some types a value in JSON shapes may have, without alternatives and aliases. secret reports
-// whether the value is a secret as a whole: a type says so, it is a list or map of secrets, or it is no container where
-// the type has one with secrets.
+// Here returns those of the types that a value in JSON shapes may have. It replaces alternatives and aliases by what they stand
+// for. secret reports whether the value as a whole is a secret: its type is secret, it is a list or map of secrets, or the type is
+// a container with secrets and the value does not fit it.
 func Here(types []Type, value any) (here []Type, secret bool) {
 	for _, t := range types {
 		if t.marks().secret {
@@ -55,8 +55,8 @@ func Here(types []Type, value any) (here []Type, secret bool) {
 	return here, false
 }
 
-// Inside returns the types behind an accessor. secret reports whether a type with secrets has nothing there: the value
-// may be a secret at a misspelt key.
+// Inside returns the types that an accessor leads to. secret reports whether the accessor leads nowhere in a type with secrets:
+// the value there may be a secret with a misspelt key.
 func Inside(types []Type, accessor path.Accessor) (inside []Type, secret bool) {
 	for _, t := range types {
 		next, err := t.step(accessor)
@@ -98,6 +98,7 @@ func fitting(types []Type, value any) []Type {
 	return list
 }
 
+// fits reports whether a type accepts the JSON type of a value.
 func fits(t Type, value any) bool {
 	switch t := resolve(t).(type) {
 	case *anyType:

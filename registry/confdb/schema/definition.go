@@ -10,8 +10,8 @@ import (
 
 // A Definition is a type definition in its place, for programs that inspect storage schemas.
 type Definition struct {
-	// At is the place of the definition in the storage schema. Meaning is that of what it means: an alias's definition
-	// where an alias is used, else At.
+	// At is the place of the definition in the storage schema. Meaning is the place of the alias's definition if the
+	// definition is the use of an alias; otherwise it is At.
 	At, Meaning []string
 	// Alias is the alias that is used, or "".
 	Alias string
@@ -19,14 +19,14 @@ type Definition struct {
 	typ Type
 }
 
-// A Child is a Definition directly inside of another one. Step leads there: a key, AnyKey for the keys of a map
+// A Child is a Definition directly inside another one. Step is the step that leads to it: a key, AnyKey for the keys of a map
 // without fixed entries, Element for the elements of a list, and "" for an alternative.
 type Child struct {
 	Step string
 	Definition
 }
 
-// Steps of children that are no keys.
+// Values of Child.Step that are no keys.
 const (
 	AnyKey  = "{}"
 	Element = "[]"
@@ -38,8 +38,8 @@ func AnyText() Definition { return Definition{typ: &stringType{}} }
 // Root returns the definition of the top level.
 func (s *Schema) Root() Definition { return Definition{typ: s.root} }
 
-// Written returns all definitions as they are written, outer ones first: those of aliases once, and those of the keys
-// of maps.
+// Written returns all definitions in the text of the storage schema, outer ones first. It has the definition of an alias once, and
+// those of the keys of maps.
 func (s *Schema) Written() []Definition {
 	var all []Definition
 	var add func(Definition)
@@ -66,26 +66,26 @@ func (s *Schema) Written() []Definition {
 // Kind returns the name of the type: that of an alias's type where an alias is used, and "alt" for alternatives.
 func (d Definition) Kind() string { return d.typ.Name() }
 
-// Refused reports whether the definition is faulty and its type not known.
+// Refused reports whether the definition is faulty and so has no known type.
 func (d Definition) Refused() bool { return isRefused(d.typ) }
 
 // Secret and Ephemeral report whether the definition itself has the mark.
 func (d Definition) Secret() bool    { return d.typ.marks().secret }
 func (d Definition) Ephemeral() bool { return d.typ.marks().ephemeral }
 
-// Fixed reports whether it is a map with fixed entries.
+// Fixed reports whether the definition is a map with fixed entries.
 func (d Definition) Fixed() bool {
 	t, ok := resolve(d.typ).(*mapType)
 	return ok && t.entries != nil
 }
 
-// KeysOnly reports whether it is a map that says nothing of its values.
+// KeysOnly reports whether the definition is a map with keys and without a definition of its values.
 func (d Definition) KeysOnly() bool {
 	t, ok := resolve(d.typ).(*mapType)
 	return ok && t.entries == nil && t.values == nil
 }
 
-// Required returns the combinations of keys of which a map needs one, or nil.
+// Required returns the combinations of required keys of a map, of which data needs one; nil for none.
 func (d Definition) Required() [][]string {
 	if t, ok := resolve(d.typ).(*mapType); ok {
 		return t.required
@@ -93,13 +93,13 @@ func (d Definition) Required() [][]string {
 	return nil
 }
 
-// Unique reports whether it is a list without repeated elements.
+// Unique reports whether the definition is a list without repeated elements.
 func (d Definition) Unique() bool {
 	t, ok := resolve(d.typ).(*arrayType)
 	return ok && t.unique
 }
 
-// Keys returns the definition of a map's keys. ok is false if it has none.
+// Keys returns the definition of a map's keys. ok is false if the map has none.
 func (d Definition) Keys() (keys Definition, ok bool) {
 	t, ok := resolve(d.typ).(*mapType)
 	if !ok || t.keys == nil {
@@ -195,7 +195,7 @@ func (t *numeric[N]) showBound(bound *N) string {
 	return t.show(*bound)
 }
 
-// Below returns the definitions directly inside. Keys are left out: they stand for names, not for values.
+// Below returns the definitions directly inside. It leaves out those of keys, which are names and not values.
 func (d Definition) Below() []Child {
 	var children []Child
 	switch t := resolve(d.typ).(type) {
@@ -216,7 +216,7 @@ func (d Definition) Below() []Child {
 	return children
 }
 
-// inside returns a definition inside of this one.
+// inside returns the Definition of a type inside this one.
 func (d Definition) inside(t Type, steps ...string) Definition {
 	at := slices.Concat(d.Meaning, steps)
 	inner := Definition{At: at, Meaning: at, typ: t}
@@ -226,10 +226,10 @@ func (d Definition) inside(t Type, steps ...string) Definition {
 	return inner
 }
 
-// Step returns the definitions that an accessor leads to. Alternatives are followed.
+// Step returns the definitions that an accessor leads to, in each alternative.
 func (d Definition) Step(accessor path.Accessor) []Definition {
 	var next []Definition
-	if t, isMap := resolve(d.typ).(*mapType); isMap && accessor.Kind == path.Key { // without a look at all entries
+	if t, isMap := resolve(d.typ).(*mapType); isMap && accessor.Kind == path.Key { // faster than visiting all entries
 		if entry, known := t.entries[accessor.Name]; known {
 			next = append(next, d.inside(entry, "schema", accessor.Name))
 		}

@@ -9,8 +9,8 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// FuzzParse: no text makes the parser panic; what it says of a schema, and what that says of data, is always the same,
-// whether or not parts of the data were looked at before.
+// FuzzParse: no text makes the parser panic. Its result, and the schema's verdict on data, are always the same, whether or not
+// parts of the data were validated before.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []struct{ storage, data, where, value string }{
 		{`{"schema":{"eth0":{"schema":{"mtu":{"type":"int","min":576,"max":9000},"up":"bool"},"required":[["mtu"],["up"]]}}}`,

@@ -26,7 +26,8 @@ func Parse(storage []byte) (*Schema, error) {
 	return parsed, nil
 }
 
-// Report is Parse that reports faults and goes on. The schema that it returns accepts any data where it is faulty.
+// Report is Parse, but adds every fault to report and continues. The returned schema accepts any data in the place of a faulty
+// definition.
 func Report(report *faults.Report, storage []byte) *Schema {
 	p := &parser{Report: report}
 	root := &mapType{}
@@ -34,7 +35,7 @@ func Report(report *faults.Report, storage []byte) *Schema {
 	return &Schema{root: root, aliases: p.aliases}
 }
 
-// A parser parses definitions. Each method reports the faults of what it parses and returns what is sound.
+// A parser parses definitions. Each method reports the faults of its part and returns the sound rest.
 type parser struct {
 	*faults.Report
 	aliases   map[string]Type // nil until all are parsed

@@ -39,7 +39,7 @@ func mustPath(t testing.TB, text string) path.Path {
 	return parsed
 }
 
-// TestValidate gives a type values, and what is wrong with each: "" for nothing.
+// TestValidate has types with values, and the fault of each value; "" for none.
 func TestValidate(t *testing.T) {
 	type values map[string]string
 	for _, test := range []struct {
@@ -149,8 +149,8 @@ func TestValidateTopLevel(t *testing.T) {
 	}
 }
 
-// TestMarks: types that accept the same node one after the other, and in turn refuse its relatives, are not confused by
-// what others have accepted. Keys are shared between versions of a map.
+// TestMarks: a type that checks a node decides by itself, whatever other types have accepted the node before. Versions of a map
+// share their keys.
 func TestMarks(t *testing.T) {
 	narrow := mustParse(t, entry(`{"schema": {"a": "int", "b": "int"}}`))
 	wide := mustParse(t, entry(`[{"values": "string"}, {"keys": "string", "values": ["int", "bool"]}]`))

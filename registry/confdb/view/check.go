@@ -10,11 +10,11 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// check checks the rules together: duplicate requests, filters, and storage paths against the schema. A rule has at
-// most one such fault; the next checks go without it.
+// check checks the rules together: duplicate requests, filters, and storage paths against the schema. It reports at most one
+// such fault of a rule: later checks leave out a refused rule.
 func (p *parser) check() {
 	seen := map[string]bool{}
-	p.sift(func(rule *rule) error {
+	p.removeRefused(func(rule *rule) error {
 		request := rule.request.String()
 		if rule.readable && seen[request] {
 			return errors.New(`cannot have several reading rules with the same "request" field`)
@@ -22,12 +22,12 @@ func (p *parser) check() {
 		seen[request] = seen[request] || rule.readable
 		return nil
 	})
-	p.sift(p.checkFilters)
+	p.removeRefused(p.checkFilters)
 	p.checkTypes()
 }
 
-// sift removes the rules that a check refuses.
-func (p *parser) sift(check func(*rule) error) {
+// removeRefused reports and removes the rules that a check refuses.
+func (p *parser) removeRefused(check func(*rule) error) {
 	if p.Enough() {
 		return
 	}
@@ -80,7 +80,7 @@ func (p *parser) checkTypes() {
 		types   []schema.Type
 	}
 	byRequest := map[string]first{}
-	p.sift(func(rule *rule) error {
+	p.removeRefused(func(rule *rule) error {
 		request := rule.request.String()
 		types, err := p.view.storage.At(rule.storage)
 		var unfollowed *schema.PathError

@@ -9,12 +9,12 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// Conceal returns a document of the view with its secrets replaced by what hide returns for them. hide gets the request
-// path and the value. Conceal changes nothing and shares with the document what has no secrets.
+// Conceal returns a copy of a document of the view, in which each secret is replaced by what hide returns. hide gets the
+// secret's request path and value. The copy shares with the document the parts without secrets.
 //
-// A value is secret if a rule of whatever access leads to a secret. The document may be a part of what the view shows,
-// so that of a type with alternatives each one counts. A value that does not fit the schema is secret if it stands in
-// the place of secrets or beside them. Null and empty containers are not secret.
+// A value is secret if a rule leads to a secret there; the rule's access does not matter. The document may lack parts of what
+// the view shows, so every alternative of a type counts. A value that does not fit the schema is secret if the schema has
+// secrets in its place or beside it. Null and empty containers are not secret.
 func (v *View) Conceal(document any, hide func(request path.Path, value any) any) any {
 	c := concealer{view: v, hide: hide}
 	var ways []way
@@ -52,8 +52,8 @@ func (w way) leadsToSecret() bool     { return w.secret }
 func (w way) storage() path.Path      { return w.bound.fill(w.rule.storage) }
 func (w way) accessor() path.Accessor { return w.rule.request[w.depth] }
 
-// value returns a value without its secrets, and whether it has any. types are those that it may have by rules that ended
-// above it.
+// value returns a value with its secrets replaced, and whether it has secrets. types are the value's possible types by the rules
+// that end above it.
 func (c concealer) value(value any, at path.Path, ways []way, types []schema.Type) (any, bool) {
 	if value == nil || emptyContainer(value) {
 		return value, false
@@ -70,7 +70,7 @@ func (c concealer) value(value any, at path.Path, ways []way, types []schema.Typ
 	}
 	ways = slices.DeleteFunc(slices.Clone(ways), way.ends)
 	types, secret := schema.Here(types, value)
-	if secret || slices.ContainsFunc(ways, func(w way) bool { return c.stopped(w, value) }) {
+	if secret || slices.ContainsFunc(ways, func(w way) bool { return c.hidesWhole(w, value) }) {
 		return c.hide(at, value), true
 	}
 	switch value := value.(type) {
@@ -108,7 +108,7 @@ func (c concealer) value(value any, at path.Path, ways []way, types []schema.Typ
 	return value, false
 }
 
-// inside is value for an element of a container.
+// inside is value for a member or element of a container, which accessor leads to.
 func (c concealer) inside(value any, at path.Path, accessor path.Accessor, ways []way, types []schema.Type) (any, bool) {
 	at = append(slices.Clip(at), accessor)
 	var next []way
@@ -130,9 +130,9 @@ func (c concealer) inside(value any, at path.Path, accessor path.Accessor, ways 
 	return c.value(value, at, next, inside)
 }
 
-// stopped reports whether a value is secret because a rule leads into it: the value is no container of the kind that the
-// rule needs, or its keys are secret.
-func (c concealer) stopped(w way, value any) bool {
+// hidesWhole reports whether a value is secret as a whole, because a rule leads to secrets inside it: the value is not the
+// container that the rule needs, or its keys are secret.
+func (c concealer) hidesWhole(w way, value any) bool {
 	if !w.secret {
 		return false
 	}

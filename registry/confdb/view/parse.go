@@ -24,7 +24,7 @@ func Parse(id, name string, definition any, storage *schema.Schema) (*View, erro
 	return view, nil
 }
 
-// Report is Parse that reports faults and goes on. The view that it returns has the rules that are sound.
+// Report is Parse, but adds every fault to report and continues. The returned view has the sound rules.
 func Report(report *faults.Report, id, name string, definition any, storage *schema.Schema) *View {
 	p := &parser{Report: report, view: &View{id: id, storage: storage}}
 	p.Enter("cannot define view " + strconv.Quote(name))
@@ -34,7 +34,7 @@ func Report(report *faults.Report, id, name string, definition any, storage *sch
 	return p.view
 }
 
-// A parser parses a view. Each method reports the faults of what it parses.
+// A parser parses a view. Each method reports the faults of its part.
 type parser struct {
 	*faults.Report
 	view         *View
