@@ -2,7 +2,7 @@ package calls
 
 import "slices"
 
-// flat reads a language with braces: its functions, and everything else in the order of the text.
+// flat reads a language with braces. It returns the functions, and all other statements in the order of the text.
 func (r *codeReader) flat(list []token) []statement {
 	var body []statement
 	start := 0
@@ -31,8 +31,8 @@ func (r *codeReader) flat(list []token) []statement {
 	return append(body, r.statements(list[min(start, len(list)):])...)
 }
 
-// statements reads what is between braces: each line, or what has a semicolon, by itself. What branches is not looked for: each may
-// run or not.
+// statements reads the text between braces. Each line, or part of a line up to a semicolon, is a statement. It does not read branches
+// and loops: each statement may run or not.
 func (r *codeReader) statements(list []token) []statement {
 	var body []statement
 	for len(list) > 0 {

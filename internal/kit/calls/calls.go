@@ -1,14 +1,14 @@
-// Package calls finds in the text of a hook what the hook asks snapctl for, without running it. Its main function is
-// Find. It parses shell with mvdan.cc/sh, and Python and languages with braces by their tokens. Then it follows the
-// statements in the order in which they would run: variables with their values, functions where they are called, the
-// arms of a branch one by one.
+// Package calls finds the calls of snapctl in the text of a hook, without running it. Its main function is Find; its main
+// type is Call. It parses shell with mvdan.cc/sh, and Python and languages with braces by their tokens. Then it follows the
+// statements in the order in which they would run: it records the values of variables, follows functions where they are
+// called, and follows each arm of a branch.
 //
 //	for _, call := range calls.Find("configure", text) {
 //		fmt.Println(call.At.Line, call.Verb, call.Plug)
 //	}
 //
-// Only a run can show a plug that is put together at run time, or that comes from another file or a user. The plug of
-// such a call is "".
+// Some plugs are only known when the hook runs: the hook computes them, or reads them from a file. The plug of such a call
+// is "". Package lint decides whether a call is wrong.
 package calls
 
 import (
@@ -21,33 +21,34 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// A Call is a use of snapctl.
+// A Call is a call of snapctl in a script.
 type Call struct {
 	Verb      string   // get, set, unset or fail
 	View      bool     // it has --view
-	ViewValue bool     // it has --view=…, which snapctl does not take
-	Plug      string   // the first word that is no flag, with its colon; "" where only a run can tell
-	Requests  []string // of the plug's view, those that are written out
-	Options   []Option // of the snap itself, without --view, those that are written out
+	ViewValue bool     // it has --view=…, which snapctl refuses
+	Plug      string   // the first word that is no flag, with its colon; "" if it is only known at run time
+	Requests  []string // with --view: the requests that are written out
+	Options   []Option // without --view: the snap's options that are written out
 	Previous  bool     // it has --previous
-	Several   bool     // a fail has, or may have, more than one word
-	Exits     bool     // a fail is followed by an exit that is not 0
-	Asked     bool     // the hook has asked whether the plug is connected
-	Again     bool     // a write may follow another one of the same run
-	May       bool     // it runs or not by the name of the hook, nobody knows which
+	Several   bool     // of fail: the reason has, or may have, more than one word
+	Exits     bool     // of fail: the script ends with a status other than 0 behind it
+	Asked     bool     // the script has asked before whether the plug is connected
+	Again     bool     // of a write: another write may have run before it in the same run
+	May       bool     // whether it runs depends on the hook's name in an unknown way
 	At        document.Position
 }
 
 // An Option is a key of the snap's own configuration.
 type Option struct {
 	Key   string
-	Value string // that a set gives it, if that is written out; "" if not
+	Value string // the value of a set, if it is written out; otherwise ""
 }
 
-// Writes tells whether the call changes a view.
+// Writes reports whether the call writes through a view.
 func (c Call) Writes() bool { return c.View && (c.Verb == "set" || c.Verb == "unset") }
 
-// Find returns the calls in the text of a hook's script, in the order of its lines. The first line tells its language.
+// Find returns the calls in the text of a hook's script, in the order of its lines. The first line decides its language. hook is
+// the hook's name, since one file may be several hooks that differ by their name.
 func Find(hook string, text []byte) []Call {
 	e := &evaluator{functions: map[string]*define{}, named: naming.Match(text)}
 	s, in := newState(), languageOf(text)
@@ -64,7 +65,7 @@ func Find(hook string, text []byte) []Call {
 	return found
 }
 
-// A language is how a script is read.
+// A language is a kind of syntax that this package can read.
 type language int
 
 const (
@@ -84,7 +85,7 @@ func languageOf(text []byte) language {
 	}
 }
 
-// firstLine returns the words behind #! in a script's first line, and whether it begins so.
+// firstLine returns the words behind #! in a script's first line. interpreted reports whether the script begins with #!.
 func firstLine(text []byte) (words []string, interpreted bool) {
 	first, _, _ := bytes.Cut(text, []byte("\n"))
 	line, interpreted := bytes.CutPrefix(first, []byte("#!"))

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The forms in which people write hooks. Each call found is "LINE:COLUMN VERB PLUG FLAGS".
+// TestFind has hooks in the forms in which people write them. Each expected call is "LINE:COLUMN VERB PLUG FLAGS".
 func TestFind(t *testing.T) {
 	for _, test := range []struct{ name, script, want string }{
 		{"plain", `snapctl get --view :a k; snapctl set :b --view k=1
@@ -359,7 +359,7 @@ func main() {
 	}
 }
 
-// FuzzFind: no text makes it panic or go on for ever, and what it finds is in the text.
+// FuzzFind: no text makes Find panic or run forever, and each call that it finds is in the text.
 func FuzzFind(f *testing.F) {
 	for _, script := range []string{"snapctl set --view :a k=1", "f() { f; }; f", "#!/usr/bin/python3\ndef f(*a):\n  f(*a)\nf()",
 		"package main\nfunc main() { exec.Command(\"snapctl\", \"get\") }", "#!/usr/bin/python3\nx = f\"{a", "while :; do eval \"$x\"; done"} {
@@ -375,7 +375,7 @@ func FuzzFind(f *testing.F) {
 	})
 }
 
-// TestRefused looks at scripts that their shell cannot read, and at those of which that is not certain.
+// TestRefused has scripts that their shell cannot parse, and scripts for which that is not certain.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -413,7 +413,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestFindEnds has scripts in which something doubles with each line. Without limits none of them ends.
+// TestFindEnds has scripts in which a value doubles in each line. Without limits, Find would not end.
 func TestFindEnds(t *testing.T) {
 	for name, script := range map[string][3]string{
 		"a text":                {"#!/bin/sh\nx=ab\n", "x=\"$x$x\"\n", "snapctl fail \"$x\"\n"},

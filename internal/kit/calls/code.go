@@ -10,16 +10,17 @@ import (
 
 // A codeReader makes statements of a program's tokens.
 type codeReader struct {
-	named     bool               // the program may ask for its name
-	functions map[string][]token // their bodies
-	modules   map[string]bool    // that are imported
+	named     bool               // the program may read the path that it is run by
+	functions map[string][]token // bodies of functions, by name
+	modules   map[string]bool    // names of imported modules
 }
 
-// readCode reads a script in Python, or in a language with braces.
+// readCode reads a script in Python, or in a language with braces. base is the place of a script inside another one; it is zero
+// for a script in a file of its own.
 func readCode(source string, in language, base document.Position) []statement {
 	r := &codeReader{named: naming.MatchString(source), functions: map[string][]token{}, modules: map[string]bool{}}
 	all := tokens(source, in)
-	if base.Line != 0 { // in another script: all is where that is
+	if base.Line != 0 { // inside another script: all tokens have its place
 		for i := range all {
 			if all[i].kind != newline {
 				all[i].at = base
@@ -40,7 +41,7 @@ func readCode(source string, in language, base document.Position) []statement {
 	return r.block(list)
 }
 
-// A row is a line of Python, however many lines it has.
+// A row is a logical line of Python, which may span several lines of the file.
 type row struct {
 	indent int
 	tokens []token
@@ -67,7 +68,7 @@ func rows(all []token, source string) []row {
 	return list
 }
 
-// block reads rows of one block, and those in it.
+// block reads the rows of a block, with the blocks inside it.
 func (r *codeReader) block(list []row) []statement {
 	var body []statement
 	for len(list) > 0 {
@@ -119,7 +120,7 @@ func (r *codeReader) block(list []row) []statement {
 
 var headers = []string{"if", "elif", "else", "for", "while", "try", "except", "finally", "with", "def", "class", "match", "case"}
 
-// header takes a row apart at the colon of a compound statement.
+// header splits a row at the colon of a compound statement. Any other row is all header.
 func (r *codeReader) header(list []token, first string) (header, rest []token) {
 	if !slices.Contains(headers, first) {
 		return list, nil
@@ -130,13 +131,14 @@ func (r *codeReader) header(list []token, first string) (header, rest []token) {
 	return list, nil
 }
 
-// An arm is a continued part of a compound statement.
+// An arm is a further part of a compound statement, such as elif or except.
 type arm struct {
 	word   string
 	header []token
 	rows   []row
 }
 
+// arms reads the arms at the beginning of rows, and returns the rows behind them.
 func (r *codeReader) arms(list []row, indent int) (arms []arm, left []row) {
 	for len(list) > 0 && list[0].indent == indent && list[0].tokens[0].kind == name &&
 		slices.Contains([]string{"elif", "else", "except", "finally", "case"}, list[0].tokens[0].text) {
@@ -155,6 +157,7 @@ func (r *codeReader) arms(list []row, indent int) (arms []arm, left []row) {
 	return arms, list
 }
 
+// choice reads an if, a try or a match. first is that word.
 func (r *codeReader) choice(first string, header []token, inner []row, arms []arm) []statement {
 	switch first {
 	case "match":
@@ -164,7 +167,7 @@ func (r *codeReader) choice(first string, header []token, inner []row, arms []ar
 			b.arms = append(b.arms, r.block(a.rows))
 		}
 		return append(r.line(header[1:]), b)
-	case "try": // what an except does counts instead of what has failed
+	case "try": // either the body runs or an except; writes of a body that failed do not count
 		b := branch{arms: [][]statement{r.block(inner)}}
 		var behind []statement
 		for _, a := range arms {
@@ -195,8 +198,8 @@ func (r *codeReader) choice(first string, header []token, inner []row, arms []ar
 	b := branch{pick: func(s *state) int { return r.truth(s, header[1:]).arm(0, 1) }}
 	switch failed := statusOf(header[1:]); {
 	case len(cond) == 0:
-		then, other = knowing(failed, then, other)
-	case failed == no: // what the condition runs has worked
+		then, other = markFailure(failed, then, other)
+	case failed == no: // the command in the condition has succeeded
 		then, cond = append(cond, then...), nil
 	case failed == yes:
 		other, cond = append(cond, other...), nil
@@ -208,8 +211,8 @@ func (r *codeReader) choice(first string, header []token, inner []row, arms []ar
 var succeeds, fails = regexp.MustCompile(`^not .*\b(returncode|rc|code|status) $|(\)|returncode|rc|code|status) == 0 $`),
 	regexp.MustCompile(`^[^=!]*\b(returncode|rc) $|(\)|returncode|rc|code|status) (!=|>) 0 $`)
 
-// statusOf tells whether a condition asks for the status of a command: yes where it is true after an error, no where it is
-// false then.
+// statusOf returns yes for a condition that is true if a command has failed, no for one that is true if it has succeeded, and open
+// for any other condition.
 func statusOf(list []token) truth {
 	switch condition := joined(list); {
 	case strings.Contains(condition, " and "), strings.Contains(condition, " or "):
@@ -255,7 +258,7 @@ func (r *codeReader) forLoop(header []token, inner []row) []statement {
 	return []statement{l}
 }
 
-// define reads def NAME(parameters), or func NAME(parameters).
+// define reads a function of Python: its header, and the rows of its body.
 func (r *codeReader) define(header []token, inner []row) *define {
 	f := &define{parameters: []parameter{}}
 	if len(header) > 1 {
@@ -296,7 +299,8 @@ func (r *codeReader) parameters(list []token) []parameter {
 	return parameters
 }
 
-// line reads one simple statement, or an expression. What runs in one on a condition, or later, may not.
+// line reads one simple statement, or an expression. If the program may read its own path, the calls of a line with a condition or
+// a lambda are an arm that may not run.
 func (r *codeReader) line(list []token) []statement {
 	body := r.simple(list)
 	if !r.named || len(body) == 0 || !slices.ContainsFunc(list, func(t token) bool {
@@ -316,7 +320,7 @@ func (r *codeReader) line(list []token) []statement {
 }
 
 func (r *codeReader) simple(list []token) []statement {
-	if len(list) == 0 || len(list) == 1 && list[0].kind == text { // a text that stands there tells something
+	if len(list) == 0 || len(list) == 1 && list[0].kind == text { // a text alone is a comment
 		return nil
 	}
 	switch first := list[0]; {
@@ -369,7 +373,7 @@ func (r *codeReader) simple(list []token) []statement {
 	return r.uses(list)
 }
 
-// entries keeps what a map that is written out has, each as a variable NAME[KEY].
+// entries assigns each entry of a map literal to a variable NAME[KEY].
 func (r *codeReader) entries(of string, list []token) []statement {
 	var body []statement
 	for _, entry := range split(list, ",") {
@@ -380,10 +384,10 @@ func (r *codeReader) entries(of string, list []token) []statement {
 	return body
 }
 
-// quiet are functions that run nothing; append and extend are looked at apart.
+// quiet matches functions that run no command. useOf reads append and extend.
 var quiet = regexp.MustCompile(`(?i)^(print|f?printf?(ln)?|log\w*|warn\w*|error|info|debug|exception|critical|fatal\w*|errorf|format|join|startswith|endswith|replace|write|echo|new|isinstance|len|str|repr|mock|patch|assert\w*)$`)
 
-// uses finds the calls in an expression, those in arguments first.
+// uses returns the calls of functions in an expression, those in arguments first.
 func (r *codeReader) uses(list []token) []statement {
 	var body []statement
 	for i := 0; i < len(list); i++ {
@@ -399,6 +403,7 @@ func (r *codeReader) uses(list []token) []statement {
 	return body
 }
 
+// useOf returns the statements for a call of a function: its name is at a token, and inside are the tokens of its arguments.
 func (r *codeReader) useOf(list []token, at int, inside []token) []statement {
 	callee := list[at].text
 	receiver := ""
@@ -414,7 +419,7 @@ func (r *codeReader) useOf(list []token, at int, inside []token) []statement {
 	case quiet.MatchString(callee) && (receiver != "" || callee != "log"):
 		return nil
 	}
-	if r.modules[receiver] { // it is no function of the script
+	if r.modules[receiver] { // a function of a module, not of the script
 		callee = ""
 	}
 	return []statement{call{name: callee, at: list[at].at, args: func(s *state) arguments { return r.arguments(s, inside) }}}
@@ -432,13 +437,13 @@ func (r *codeReader) arguments(s *state, inside []token) arguments {
 	return args
 }
 
-// exit is an end of the script, with the status among tokens.
+// exit returns the statement that ends the script. list has the status.
 func (r *codeReader) exit(list []token) leave {
 	return leave{ending, func(*state) bool {
 		for _, t := range list {
 			switch {
 			case t.kind == text:
-				return true // is printed, and the status is 1
+				return true // Python prints the text and ends with status 1
 			case t.kind == sign && t.text != "(" && t.text != ")":
 				return strings.Trim(t.text, "0123456789") == "" && t.text != "0"
 			}

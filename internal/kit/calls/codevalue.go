@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// value evaluates an expression as far as it stands there.
+// value evaluates an expression as far as its value is known without a run.
 func (r *codeReader) value(s *state, list []token) value {
 	if !r.owns(s, list, 0) {
 		return r.evaluate(s, list)
@@ -156,7 +156,7 @@ func (r *codeReader) method(s *state, list []token) value {
 	return open
 }
 
-// sum puts lists, or texts, behind one another.
+// sum concatenates lists or texts.
 func (r *codeReader) sum(s *state, parts [][]token) value {
 	var out value
 	for i, part := range parts {
@@ -190,7 +190,7 @@ func (r *codeReader) elements(s *state, inside []token) value {
 
 var valueName = regexp.MustCompile(opening + `([^` + closing + `]*)` + closing)
 
-// filled puts the values of variables into a text.
+// filled replaces the marked names in a text by the values of the variables.
 func (r *codeReader) filled(s *state, text string) string {
 	return valueName.ReplaceAllStringFunc(text, func(match string) string {
 		if v, ok := s.variables[strings.Trim(match, opening+closing)]; ok && !v.list && len(v.words) == 1 {
@@ -200,7 +200,7 @@ func (r *codeReader) filled(s *state, text string) string {
 	})
 }
 
-// isChain tells whether tokens are a name, or names with dots.
+// isChain reports whether tokens are a name, or names joined by dots.
 func isChain(list []token) bool {
 	for i, t := range list {
 		if i%2 == 0 && t.kind != name || i%2 == 1 && t.text != "." {

@@ -9,11 +9,11 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// talk are commands whose arguments are only said.
-var talk = []string{"echo", "printf", "logger", ":", "which", "type", "command -v", "grep"}
+// printing are commands that do not run their arguments.
+var printing = []string{"echo", "printf", "logger", ":", "which", "type", "command -v", "grep"}
 
-// command follows a command line: snapctl, perhaps behind others such as timeout, a function of the script, or a script in
-// an argument.
+// command follows a command line. It may call snapctl, also behind a command such as timeout, call a function of the script, or
+// run a script in an argument.
 func (e *evaluator) command(s *state, words []word, at document.Position) flow {
 	if len(words) == 0 {
 		return on
@@ -28,7 +28,7 @@ func (e *evaluator) command(s *state, words []word, at document.Position) flow {
 	}
 	base := path.Base(name)
 	switch {
-	case slices.Contains(talk, base):
+	case slices.Contains(printing, base):
 		return on
 	case base == "shift":
 		shift(s, words[1:])
@@ -40,7 +40,7 @@ func (e *evaluator) command(s *state, words []word, at document.Position) flow {
 	if i := slices.IndexFunc(words, func(w word) bool { return w.text == "-c" }); i > 0 && i+1 < len(words) {
 		for _, w := range words[:i] {
 			if base := path.Base(w.text); strings.HasSuffix(base, "sh") || strings.HasPrefix(base, "python") {
-				e.script(s, interpreter([]string{w.text}), hide(words[i+1].text), at)
+				e.script(s, interpreter([]string{w.text}), hideUnknown(words[i+1].text), at)
 				return on
 			}
 		}
@@ -51,19 +51,21 @@ func (e *evaluator) command(s *state, words []word, at document.Position) flow {
 	return on
 }
 
-// hide makes of what is not known a variable that is not known.
-func hide(text string) string { return strings.ReplaceAll(text, unknown, hidden) }
+// hideUnknown replaces unknown parts of a script's text by a variable without a known value, so that the text can be parsed.
+func hideUnknown(text string) string { return strings.ReplaceAll(text, unknown, hidden) }
 
 const hidden = "${_}"
 
+// join returns words as the text of a script.
 func join(words []word) string {
 	var texts []string
 	for _, w := range words {
-		texts = append(texts, hide(w.text))
+		texts = append(texts, hideUnknown(w.text))
 	}
 	return strings.Join(texts, " ")
 }
 
+// shift follows the command shift, whose argument is by.
 func shift(s *state, by []word) {
 	n := 1
 	if len(by) > 0 {
@@ -84,11 +86,11 @@ func shift(s *state, by []word) {
 	s.variables["@"], s.variables["*"] = value{words: all, list: true}, value{words: all, list: true}
 }
 
-// valued are the flags of snapctl whose value is a word of its own.
+// valued are the flags of snapctl whose value is the next word.
 var valued = []string{"--default", "--with", "--wait-for"}
 
-// requests returns the requests that are written out. What stands behind a word that may be several is not looked at: it
-// may be the value of a flag.
+// requests returns the requests that are written out. It ends at a word that the shell may split, because a later word may then
+// be the value of a flag.
 func requests(c Call, words []word) []string {
 	var list []string
 	for _, w := range words {
@@ -136,7 +138,7 @@ func options(c Call, words []word) []Option {
 	return list
 }
 
-// snapctl keeps a use of it.
+// snapctl follows a call of snapctl with these words behind its name, and records it.
 func (e *evaluator) snapctl(s *state, name word, words []word) {
 	if len(words) > 1 && words[0].text == "is-connected" {
 		plug := words[len(words)-1].text
@@ -169,7 +171,7 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 		case flags && w.text == "--":
 			flags = false
 		case flags && strings.HasPrefix(w.text, "-") && w.text != "-":
-			skip = slices.Contains(valued, w.text) // the word behind it is its value
+			skip = slices.Contains(valued, w.text) // the next word is its value
 		default:
 			others = append(others, w)
 		}
@@ -192,9 +194,9 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 		c.Options = options(c, others)
 	}
 	c.Asked = s.asked[""] || s.asked[strings.TrimPrefix(c.Plug, ":")]
-	known := e.keep(c)
+	known := e.record(c)
 	if c.Verb == "fail" {
-		s.failed = []*Call{known} // the last one counts
+		s.failed = []*Call{known} // the last fail counts
 	}
 	if c.Writes() {
 		known.Again = known.Again || s.written && !e.loose
@@ -202,12 +204,13 @@ func (e *evaluator) snapctl(s *state, name word, words []word) {
 	}
 }
 
-// keep adds a call, but for one that is known.
-func (e *evaluator) keep(c Call) *Call {
+// record adds a call, or merges it with the recorded call at the same place, and returns the result. The evaluator may reach a
+// place several times.
+func (e *evaluator) record(c Call) *Call {
 	for i, known := range e.found {
 		if known.At == c.At && known.Verb == c.Verb && known.Plug == c.Plug && known.View == c.View {
 			switch {
-			case c.May && !known.May: // which is another use of it
+			case c.May && !known.May: // the recorded call is certain
 				return &c
 			case known.May && !c.May:
 				e.found[i] = &c
@@ -232,8 +235,8 @@ func (e *evaluator) keep(c Call) *Call {
 	return &c
 }
 
-// plugOf returns the plug among the words that are no flags, as --view has no value and may stand before it or behind: the
-// first with a colon, or else the first.
+// plugOf returns the plug among the words that are no flags: the first word with a colon, otherwise the first word. --view has no
+// value, and may be before or behind the plug.
 func plugOf(words []word) word {
 	for _, w := range words {
 		if strings.HasPrefix(w.text, ":") {
@@ -249,7 +252,7 @@ func plugOf(words []word) word {
 	return word{}
 }
 
-// use follows a call: to a function of the script, or to one that runs a command.
+// use follows a call of a function: one of the script, or one that runs a command.
 func (e *evaluator) use(s *state, c call) flow {
 	args := c.args(s)
 	if f := e.functions[c.name]; f != nil && f.parameters != nil {
@@ -272,7 +275,7 @@ func (e *evaluator) use(s *state, c call) flow {
 				return e.command(s, v.words[i:], c.at)
 			}
 		case strings.HasPrefix(strings.TrimSpace(v.words[0].text), "snapctl ") || strings.Contains(v.words[0].text, "/snapctl "):
-			e.script(s, shell, hide(v.words[0].text), v.words[0].at)
+			e.script(s, shell, hideUnknown(v.words[0].text), v.words[0].at)
 			return on
 		}
 	}

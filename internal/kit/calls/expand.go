@@ -10,22 +10,22 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// An expansion makes arguments of a word of a script as a shell does: what is in quotes stays together, but for "$@" and
-// its like, and the values of variables that are in no quotes are taken apart where IFS says.
+// An expansion expands a word of a script to arguments as a shell does. Text in quotes is one argument, except for "$@" and the
+// like. Values of variables outside of quotes are split at the characters of IFS.
 type expansion struct {
 	s       *state
 	r       *shellReader
 	at      document.Position
-	whole   bool // one argument is made of it, as in an assignment
-	apart   bool // text that is in no quotes is taken apart as well, as in ${name:-some text}
+	whole   bool // the word becomes one argument, as in an assignment
+	apart   bool // literal text outside of quotes is split as well, as in ${name:-some text}
 	words   []word
-	goes    bool // the last word may go on
+	goes    bool // what comes next belongs to the last word
 	spaced  bool // white space has ended the last word
 	divider string
 	certain bool // divider is known
 }
 
-// words returns the arguments that words become.
+// words expands words to arguments.
 func (r *shellReader) words(s *state, list []*syntax.Word) []word {
 	var words []word
 	for _, w := range list {
@@ -36,7 +36,7 @@ func (r *shellReader) words(s *state, list []*syntax.Word) []word {
 	return words
 }
 
-// text makes one argument of the parts of a word.
+// text expands the parts of a word to one argument.
 func (r *shellReader) text(s *state, parts []syntax.WordPart, quoted bool) word {
 	e := r.expand(s, document.Position{})
 	e.whole = true
@@ -47,6 +47,7 @@ func (r *shellReader) text(s *state, parts []syntax.WordPart, quoted bool) word 
 	return e.words[0]
 }
 
+// expand begins an expansion with the IFS of a state.
 func (r *shellReader) expand(s *state, at document.Position) *expansion {
 	e := &expansion{s: s, r: r, at: at, divider: " \t\n", certain: true}
 	if v, known := s.variables["IFS"]; known {
@@ -59,7 +60,7 @@ func (r *shellReader) expand(s *state, at document.Position) *expansion {
 	return e
 }
 
-// add puts something at the end of the word that goes on, or begins one.
+// add appends a text to the last word, or begins a new word with it.
 func (e *expansion) add(w word) {
 	if !e.goes {
 		e.words = append(e.words, word{at: e.at})
@@ -76,6 +77,7 @@ func (e *expansion) add(w word) {
 	}
 }
 
+// parts adds the expanded parts of a word.
 func (e *expansion) parts(parts []syntax.WordPart, quoted bool) {
 	for _, part := range parts {
 		switch part := part.(type) {
@@ -108,7 +110,7 @@ func (e *expansion) parts(parts []syntax.WordPart, quoted bool) {
 	}
 }
 
-// value adds what a variable has: as it is in quotes, taken apart without.
+// value adds the value of a variable: whole in quotes, otherwise split.
 func (e *expansion) value(w word, quoted bool) {
 	if quoted || e.whole {
 		w.splits = false
@@ -137,7 +139,7 @@ func (e *expansion) value(w word, quoted bool) {
 		if rest = rest[end:]; rest != "" {
 			if strings.IndexByte(" \t\n", rest[0]) < 0 {
 				if !e.goes && !e.spaced {
-					e.add(word{}) // nothing between two dividers is an argument too
+					e.add(word{}) // between two dividers is an empty argument
 				}
 				e.goes, e.spaced = false, false
 			} else if e.goes {
@@ -184,7 +186,7 @@ func (e *expansion) all(list []word, star, quoted bool) {
 	}
 }
 
-// parameter adds what $name and ${name…} stand for.
+// parameter adds the expansion of $name or ${name…}.
 func (e *expansion) parameter(p *syntax.ParamExp, quoted bool) {
 	if p.Param == nil || p.Length && !owned(e.s.variables[p.Param.Value].words) || slices.Contains([]string{"#", "?", "$", "!"}, p.Param.Value) {
 		e.add(word{text: unknown}) // a number

@@ -8,16 +8,16 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// What both kinds of scripts are read into: statements, which are followed as they would run.
+// The statements of a script, whatever its language. An evaluator follows them.
 type (
 	statement any
 
-	// run is a command with its arguments, of which the first is its name.
+	// run is a command line. The first word is the command's name.
 	run struct {
 		words func(*state) []word
 		at    document.Position
 	}
-	// call is a use of a function of a script that is no command line.
+	// call is a call of a function in a program.
 	call struct {
 		name string
 		args func(*state) arguments
@@ -26,18 +26,18 @@ type (
 	// branch runs one of its arms.
 	branch struct {
 		arms [][]statement
-		pick func(*state) int // by the hook's name; nil for anyArm
+		pick func(*state) int // the arm that the hook's name chooses; nil means anyArm
 	}
-	// loop runs its body as often as there are items, or nobody knows how often.
+	// loop runs its body once for each item, or an unknown number of times.
 	loop struct {
 		name  string
-		items func(*state) []word // nil: until a condition changes
+		items func(*state) []word // nil: a loop with a condition
 		body  []statement
 	}
-	// define makes a function known.
+	// define defines a function.
 	define struct {
 		name       string
-		parameters []parameter // nil for a shell's function
+		parameters []parameter // nil for a function of a shell
 		body       []statement
 		called     bool
 	}
@@ -45,18 +45,18 @@ type (
 	assign struct {
 		name  string
 		value func(*state) value
-		more  bool // to what it has
+		more  bool // the value is appended to the present one
 	}
 	// leave ends a loop, a function or the script.
 	leave struct {
 		what   flow
-		failed func(*state) bool // of the script
+		failed func(*state) bool // reports whether the script ends with a status other than 0
 	}
-	// undone is where what ran before has failed.
-	undone struct{}
-	// inner runs in a process of its own, and leaves that only.
+	// afterFailure is a place that is reached only if the command before has failed. Then its writes do not count.
+	afterFailure struct{}
+	// inner runs in a process of its own. A leave in it ends only that process.
 	inner struct{ body []statement }
-	// embedded is a script in the text of another one.
+	// embedded is a script inside the text of another one.
 	embedded struct {
 		language language
 		text     func(*state) string
@@ -67,7 +67,7 @@ type (
 type parameter struct {
 	name     string
 	fallback func(*state) value // nil for none
-	rest     bool               // takes what is left
+	rest     bool               // takes all further arguments
 }
 
 type arguments struct {
@@ -75,7 +75,7 @@ type arguments struct {
 	named      map[string]value
 }
 
-// A value is what a variable has: a text, or a list of them.
+// A value is the value of a variable: a text, or a list of texts.
 type value struct {
 	words []word
 	list  bool
@@ -83,23 +83,23 @@ type value struct {
 
 // A word is one argument of a command.
 type word struct {
-	text   string // unknown stands for what only a run can tell
-	splits bool   // the shell may make several words of it
-	many   bool   // any number of words
+	text   string // unknown stands for parts that are only known at run time
+	splits bool   // the shell may split it into several words
+	many   bool   // it stands for any number of words
 	at     document.Position
-	given  bool // at is where a function got it
+	given  bool // at is the place of the call that passed it to a function
 	own    bool // it depends on the hook's name
 }
 
 const unknown = "\x00"
 
-// Limits of what is remembered of a value: a script may double one in each line.
+// Limits of a value: a script may double a value in each line.
 const (
 	maxText  = 4096
 	maxWords = 1000
 )
 
-// bounded returns a value that is remembered, with what is too large as if only a run could tell.
+// bounded returns a value within the limits. Parts that are too large become unknown.
 func (v value) bounded() value {
 	if len(v.words) > maxWords {
 		return value{words: []word{{text: unknown, many: true, splits: true, own: owned(v.words)}}, list: true}
@@ -113,14 +113,14 @@ func (v value) bounded() value {
 	return v
 }
 
-// A state is what is known at one place of a script, on the way that led there.
+// A state is what is known when one way through the script has reached a place.
 type state struct {
 	variables map[string]value
-	written   bool            // a view has been
-	failed    []*Call         // fails, after which nothing was left yet
-	asked     map[string]bool // the plugs that it asked whether they are connected
-	own       bool            // the hook's name led here
-	doubt     bool            // by the hook's name, it may never come here
+	written   bool            // a write through a view may have run
+	failed    []*Call         // calls of snapctl fail since the last end of a function or script
+	asked     map[string]bool // plugs for which is-connected has run
+	own       bool            // the hook's name chose the way to this place
+	doubt     bool            // whether this place is reached depends on the hook's name in an unknown way
 }
 
 func newState() *state { return &state{variables: map[string]value{}, asked: map[string]bool{}} }
@@ -131,7 +131,7 @@ func (s *state) copy() *state {
 	return &c
 }
 
-// join makes the state that is behind several ways, of which each may have been taken.
+// join makes the state of a place to which several ways lead. Variables that differ become unknown.
 func (s *state) join(ways []*state) {
 	first := ways[0]
 	own := s.own
@@ -153,7 +153,7 @@ func (s *state) join(ways []*state) {
 	}
 }
 
-// add takes in what happened on another way to the same place.
+// add adds the calls on another way to the same place.
 func (s *state) add(other *state) {
 	s.written = s.written || other.written
 	maps.Copy(s.asked, other.asked)
@@ -175,32 +175,32 @@ type flow int
 
 const (
 	on     flow = iota
-	jump        // out of the round of a loop
-	back        // out of a function
-	ending      // out of the script
+	jump        // leaves the round of a loop
+	back        // leaves a function
+	ending      // leaves the script
 )
 
-// An evaluator follows a script.
+// An evaluator follows a script and records the calls of snapctl.
 type evaluator struct {
 	functions map[string]*define
 	found     []*Call
-	named     bool     // the script may ask for its name
-	loose     bool     // branches are not known: nothing is said of two writes
-	jumps     []*state // where a round of the loop was left
-	backs     []*state // where the function was left
-	done      bool     // the loop, or more, was left behind a write
+	named     bool     // the script may read the path that it is run by
+	loose     bool     // branches are not read, so Call.Again is not set
+	jumps     []*state // states at the places that leave a round of the loop
+	backs     []*state // states at the places that leave the function
+	done      bool     // after a write, the loop or more was left
 	depth     int
 	steps     int
 }
 
-// Limits of what is followed: a script that has more is looked at as far.
+// Limits of an evaluation. The evaluator follows no more of a script.
 const (
 	maxDepth = 12
 	maxSteps = 20000
 	maxItems = 16
 )
 
-// script follows a whole script, which is reached in a state, and then those of its functions that it does not call.
+// script follows a whole script that begins in the state outside, and then those of its functions that it does not call.
 func (e *evaluator) script(outside *state, in language, text string, base document.Position) {
 	if e.depth >= maxDepth {
 		return
@@ -217,7 +217,7 @@ func (e *evaluator) script(outside *state, in language, text string, base docume
 	}
 	e.declare(body)
 	s := outside.copy()
-	for len(body) > 0 { // what is behind an exit is looked at as well
+	for len(body) > 0 { // follows also the statements behind an exit
 		var end flow
 		end, body = e.sequence(s, body)
 		if end != on && len(body) > 0 {
@@ -229,14 +229,14 @@ func (e *evaluator) script(outside *state, in language, text string, base docume
 		if f := e.functions[name]; !f.called {
 			apart := s.copy()
 			apart.written, apart.failed = false, nil
-			apart.doubt = e.named // its name may be made of the hook's
+			apart.doubt = e.named // the script may call a function that is named after the hook
 			e.function(apart, f, arguments{}, false, document.Position{})
 		}
 	}
 	e.functions, e.loose = outer, loose
 }
 
-// declare finds the functions of a script, which may be called above the place where they stand.
+// declare records the functions of a script. A function may be called before its definition runs.
 func (e *evaluator) declare(body []statement) {
 	for _, s := range body {
 		switch s := s.(type) {
@@ -255,7 +255,7 @@ func (e *evaluator) declare(body []statement) {
 	}
 }
 
-// sequence follows statements up to one that leaves, and returns those behind it.
+// sequence follows statements up to one that leaves, and returns the statements behind it.
 func (e *evaluator) sequence(s *state, body []statement) (flow, []statement) {
 	for i, one := range body {
 		if e.steps++; e.steps > maxSteps {
@@ -290,8 +290,8 @@ func (e *evaluator) statement(s *state, one statement) flow {
 			old := s.variables[one.name]
 			v = value{words: append(slices.Clone(old.words), v.words...), list: true}
 		}
-		s.variables[one.name] = s.given(v.bounded())
-	case undone:
+		s.variables[one.name] = s.assigned(v.bounded())
+	case afterFailure:
 		s.written, s.failed = false, nil
 	case leave:
 		e.done = e.done || s.written && one.what != on
@@ -314,6 +314,7 @@ func (e *evaluator) statement(s *state, one statement) flow {
 	return on
 }
 
+// branch follows each arm of a branch, and joins the states behind the arms.
 func (e *evaluator) branch(s *state, b branch) flow {
 	var ways []*state
 	end := ending
@@ -326,7 +327,7 @@ func (e *evaluator) branch(s *state, b branch) flow {
 		way := s.copy()
 		way.own = own || pick != anyArm
 		way.doubt = doubt || pick == doubtfulArm || pick >= 0 && i != pick
-		way.failed = nil // whether the arm ends the script has nothing to do with what failed before
+		way.failed = nil // an exit in the arm says nothing about a fail before the branch
 		jumps, backs, done := e.jumps, e.backs, e.done
 		left, _ := e.sequence(way, arm)
 		if pick >= 0 && i != pick {
@@ -345,13 +346,13 @@ func (e *evaluator) branch(s *state, b branch) flow {
 		s.join(ways)
 	}
 	if pick == doubtfulArm && len(ways) < len(b.arms) || pick >= 0 && end == ending {
-		s.doubt = true // what is behind it
+		s.doubt = true // for the statements behind the branch
 	}
 	s.failed = append(before, s.failed...)
 	return end
 }
 
-// loop runs a body once for each item, or twice where the items are not known.
+// loop follows a body once for each item, or twice if the items are not known.
 func (e *evaluator) loop(s *state, l loop) flow {
 	rounds := []word{{text: unknown, splits: true}}
 	if l.items != nil {
@@ -373,7 +374,7 @@ func (e *evaluator) loop(s *state, l loop) flow {
 		e.done = false
 		end, _ := e.sequence(way, l.body)
 		if e.done && !s.written {
-			way.written = false // it goes on where that has failed
+			way.written = false // the loop left after a write, so another round means that the write has failed
 		}
 		done = done || e.done
 		if end != on {
@@ -387,7 +388,8 @@ func (e *evaluator) loop(s *state, l loop) flow {
 	return on
 }
 
-// function follows the body of a function with its arguments.
+// function follows the body of a function. known reports whether args are the arguments of a call at a place; otherwise they are
+// unknown.
 func (e *evaluator) function(s *state, f *define, args arguments, known bool, at document.Position) flow {
 	if e.depth >= maxDepth {
 		return on
@@ -408,7 +410,7 @@ func (e *evaluator) function(s *state, f *define, args arguments, known bool, at
 	}
 	e.backs = backs
 	s.written, s.failed, s.doubt, s.asked = inside.written, inside.failed, inside.doubt, inside.asked
-	if f.parameters == nil { // a shell's functions share its variables, but for the arguments
+	if f.parameters == nil { // functions of a shell share its variables, except for the arguments
 		for name, v := range inside.variables {
 			if _, err := strconv.Atoi(name); err != nil && name != "@" && name != "*" {
 				s.variables[name] = v
@@ -421,6 +423,7 @@ func (e *evaluator) function(s *state, f *define, args arguments, known bool, at
 	return on
 }
 
+// bind assigns the arguments of a call to the parameters of a function.
 func bind(s *state, f *define, args arguments, known bool, at document.Position) {
 	given := func(words []word) []word {
 		words = slices.Clone(words)

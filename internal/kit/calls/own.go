@@ -9,26 +9,27 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// One file may be several hooks, which differ by the name that they are run by. That name is a value like others; what
-// depends on it runs, does not, or may.
+// One file may be several hooks that differ by the path that they are run by. That path is the value of a variable. An arm of a
+// branch whose condition depends on it runs, does not run, or may run.
 
 // ownName is the variable with the path that a hook is run by.
 const ownName = "0"
 
+// naming matches scripts that may read the path that they are run by.
 var naming = regexp.MustCompile(`\$\{?0|BASH_SOURCE|\bargv\b|__file__|__FILE__|__filename|os\.Args|PROGRAM_NAME|FindBin`)
 
 func ownPath(hook string) value {
 	return value{words: []word{{text: "/snap/meta/hooks/" + hook, own: true}}}
 }
 
-// A truth is how a condition ends.
+// A truth is the result of a condition.
 type truth int
 
 const (
-	open     truth = iota // either way, whatever the hook is called
-	yes                   // as the hook is called so
-	no                    // as the hook is called so
-	doubtful              // it depends on the hook's name, nobody knows how
+	open     truth = iota // it does not depend on the hook's name, and may be true or false
+	yes                   // it is true for the hook's name
+	no                    // it is false for the hook's name
+	doubtful              // it depends on the hook's name in an unknown way
 )
 
 func (t truth) not() truth {
@@ -60,10 +61,10 @@ func isTrue(is bool) truth {
 	return no
 }
 
-// Which arm of a branch is taken: the number of one, or these.
+// Results of branch.pick besides the index of an arm.
 const (
-	anyArm      = -1
-	doubtfulArm = -2
+	anyArm      = -1 // the hook's name does not choose the arm
+	doubtfulArm = -2 // the hook's name chooses the arm in an unknown way
 )
 
 // arm returns the arm for a condition.
@@ -79,14 +80,16 @@ func (t truth) arm(ifYes, ifNo int) int {
 	return anyArm
 }
 
+// owned reports whether a word depends on the hook's name.
 func owned(words []word) bool { return slices.ContainsFunc(words, func(w word) bool { return w.own }) }
 
+// known reports whether the texts of all words are known.
 func known(words ...word) bool {
 	return !slices.ContainsFunc(words, func(w word) bool { return w.many || strings.Contains(w.text, unknown) })
 }
 
-// given returns a value that was given where the hook's name led to: it depends on the name as well.
-func (s *state) given(v value) value {
+// assigned returns a value that is assigned in this state. If the hook's name chose the way here, the value depends on the name.
+func (s *state) assigned(v value) value {
 	if !s.own {
 		return v
 	}
@@ -97,7 +100,7 @@ func (s *state) given(v value) value {
 	return v
 }
 
-// matcher tells of texts whether they are what a shell's pattern says.
+// matcher returns a function that reports whether a shell's pattern matches a text.
 func matcher(glob string) func(text string) bool {
 	expression, err := pattern.Regexp(glob, pattern.EntireString)
 	if err == nil {
@@ -111,7 +114,7 @@ func matcher(glob string) func(text string) bool {
 
 func matches(glob, text string) bool { return matcher(glob)(text) }
 
-// trimmed takes the shortest or longest part that a pattern matches off the begin or the end of a text.
+// trimmed returns a text without the shortest or longest part at its beginning or end that a pattern matches.
 func trimmed(text, glob string, op syntax.ParExpOperator) string {
 	is := matcher(glob)
 	for i := range len(text) + 1 {

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// One file for several hooks, which asks for its own name. What is wanted are the calls that run in observe-view-a for
-// sure: a call that another hook makes is none of them, nor one of which nobody knows.
+// One file is several hooks and reads its own name. The wanted calls are those that certainly run in observe-view-a: not those of
+// another hook, and not those for which the hook's name decides in an unknown way.
 func TestOwnName(t *testing.T) {
 	const dispatch = `import subprocess, sys, os
 from pathlib import Path

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// owns tells whether an expression of a program depends on the hook's name.
+// owns reports whether an expression of a program depends on the hook's name.
 func (r *codeReader) owns(s *state, list []token, depth int) bool {
 	if !r.named {
 		return false
@@ -35,7 +35,7 @@ func (r *codeReader) owns(s *state, list []token, depth int) bool {
 	return false
 }
 
-// ownValue evaluates what programs make of the path that they are run by.
+// ownValue evaluates an expression of the path that the program is run by, such as Path(sys.argv[0]).name.
 func (r *codeReader) ownValue(s *state, list []token) (value, bool) {
 	n := len(list)
 	first, last := list[0], list[n-1]
@@ -90,7 +90,7 @@ func (r *codeReader) ownValue(s *state, list []token) (value, bool) {
 	return value{}, false
 }
 
-// truth tells how a condition of a program ends.
+// truth returns the result of a condition of a program.
 func (r *codeReader) truth(s *state, list []token) truth {
 	if len(list) == 0 || !r.owns(s, list, 0) {
 		return open
@@ -166,7 +166,7 @@ func (r *codeReader) truth(s *state, list []token) truth {
 	return doubtful
 }
 
-// pickCase returns the arm of a match that is taken. Arm 0 is for none.
+// pickCase returns the arm of a match that runs: the index of the case plus 1, or 0 if no case matches.
 func (r *codeReader) pickCase(s *state, of []token, cases []arm) int {
 	if !r.owns(s, of, 0) {
 		return anyArm

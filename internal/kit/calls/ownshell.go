@@ -8,7 +8,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// test tells how a shell's command ends that is a condition.
+// test returns the result of commands of a shell as a condition.
 func (r *shellReader) test(s *state, list []*syntax.Stmt) truth {
 	if len(list) == 0 {
 		return open
@@ -21,6 +21,7 @@ func (r *shellReader) test(s *state, list []*syntax.Stmt) truth {
 	return t
 }
 
+// ends returns the result of one command as a condition.
 func (r *shellReader) ends(s *state, cmd syntax.Command) truth {
 	switch cmd := cmd.(type) {
 	case *syntax.CallExpr:
@@ -34,7 +35,7 @@ func (r *shellReader) ends(s *state, cmd syntax.Command) truth {
 				return open
 			}
 			return bracket(words[1:])
-		case slices.Contains(talk[:4], name) || name == "snapctl":
+		case slices.Contains(printing[:4], name) || name == "snapctl":
 			return open
 		case owned(words):
 			return doubtful
@@ -141,7 +142,7 @@ func (r *shellReader) expression(s *state, x syntax.TestExpr) truth {
 	return doubtful
 }
 
-// mentions tells whether something of a script depends on the hook's name.
+// mentions reports whether a part of a script depends on the hook's name.
 func (r *shellReader) mentions(s *state, node syntax.Node, depth int) bool {
 	found := false
 	syntax.Walk(node, func(n syntax.Node) bool {
@@ -160,7 +161,7 @@ func (r *shellReader) mentions(s *state, node syntax.Node, depth int) bool {
 	return found
 }
 
-// pick returns the arm of a case that is taken.
+// pick returns the arm of a case that runs.
 func (r *shellReader) pick(s *state, c *syntax.CaseClause) int {
 	of := r.text(s, c.Word.Parts, true)
 	switch {
@@ -183,7 +184,7 @@ func (r *shellReader) pick(s *state, c *syntax.CaseClause) int {
 	return len(c.Items)
 }
 
-// substituted returns what $(…) stands for, as far as that is the hook's name.
+// substituted returns the output of $(…) if it is made of the hook's name; otherwise it is unknown.
 func (r *shellReader) substituted(s *state, c *syntax.CmdSubst) word {
 	w := word{text: unknown, own: r.mentions(s, c, 0)}
 	if !w.own || len(c.Stmts) != 1 {

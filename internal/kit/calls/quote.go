@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// How programs put quotes around a value that goes into a command line, and take a command line apart.
+// This file imitates how programs put quotes around a value in a command line, and how they split a command line.
 
 var (
 	quoting      = regexp.MustCompile(`^(?:(?:\w+\.)?(?:quote|dumps)|repr|ascii)\(([^()]*)\)$`) // in an f-string
@@ -24,7 +24,7 @@ func quoted(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'"'"'`) + "'"
 }
 
-// textOf returns a value that is one text, or unknown.
+// textOf returns the text of a value, or unknown if it is not one text.
 func textOf(v value) string {
 	if v.list || len(v.words) != 1 || v.words[0].many {
 		return unknown
@@ -32,7 +32,7 @@ func textOf(v value) string {
 	return v.words[0].text
 }
 
-// percent fills in TEXT % (VALUES) and Sprintf(TEXT, VALUES).
+// percent evaluates TEXT % (VALUES) and Sprintf(TEXT, VALUES).
 func percent(text string, values []value) string {
 	next := 0
 	return verbs.ReplaceAllStringFunc(text, func(match string) string {
@@ -52,7 +52,7 @@ func percent(text string, values []value) string {
 	})
 }
 
-// formatWith fills in TEXT.format(VALUES).
+// formatWith evaluates TEXT.format(VALUES).
 func formatWith(text string, args arguments) string {
 	next := 0
 	return replacements.ReplaceAllStringFunc(text, func(match string) string {
@@ -77,7 +77,7 @@ func formatWith(text string, args arguments) string {
 	})
 }
 
-// fields takes a text apart at its spaces, with quotes as shlex.split does.
+// fields splits a text at its spaces. With quotes, it obeys quotes as shlex.split does.
 func fields(v value, quotes bool) value {
 	if v.list || len(v.words) != 1 {
 		return value{words: []word{{text: unknown, many: true, splits: true}}, list: true}

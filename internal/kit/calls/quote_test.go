@@ -6,7 +6,7 @@ import (
 	"aspects-poc/internal/kit/calls"
 )
 
-// Whether a program's reason is one word, where it is put together with quotes.
+// TestQuotedReason has programs that put quotes around a reason: is it one word?
 func TestQuotedReason(t *testing.T) {
 	const head = "#!/usr/bin/env python3\nimport json, shlex, subprocess\n"
 	for _, test := range []struct {

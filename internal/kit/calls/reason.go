@@ -9,8 +9,9 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// Reason finds the words behind `snapctl fail` in a shell script, where snapctl stands at a position. It returns their place,
-// and the words as one in quotes. ok is false where that would change what they say, such as with a pattern among them.
+// Reason finds the words behind `snapctl fail` in a shell script. at is the position of snapctl. Reason returns the start and the end
+// of the words, and a single word in quotes that replaces them. ok is false if the quotes would change the reason, such as that
+// of a word with a pattern, or if there is no such call.
 func Reason(text []byte, at document.Position) (start, end document.Position, quoted string, ok bool) {
 	if languageOf(text) != shell {
 		return start, end, "", false
@@ -46,19 +47,19 @@ func Reason(text []byte, at document.Position) (start, end document.Position, qu
 	return start, end, quoted, ok
 }
 
-// place returns the position of a place in a script.
+// place returns a parser's position in a script as a document.Position.
 func place(text []byte, at syntax.Pos) document.Position {
 	begin := int(at.Offset()) - int(at.Col()) + 1
 	return document.Position{Line: int(at.Line()), Column: len([]rune(string(text[begin:at.Offset()]))) + 1}
 }
 
-// simple matches a word that says the same in double quotes; whole matches one that is in them already.
+// simple matches a word that means the same in double quotes; whole matches a word in double quotes.
 var (
 	simple = regexp.MustCompile(`^(?:[^\s"'\\*?\[\]~` + "`" + `(){}<>|&;$]|\$\w+|\$\{\w+\})+$`)
 	whole  = regexp.MustCompile(`^"((?:[^"\\` + "`" + `]|\\.)*)"$`)
 )
 
-// inQuotes returns a word of a script as it is written inside of double quotes.
+// inQuotes returns a word of a script as it is written inside double quotes. It returns false if it would mean something else there.
 func inQuotes(written string) (string, bool) {
 	if match := whole.FindStringSubmatch(written); match != nil {
 		return match[1], true
@@ -69,8 +70,8 @@ func inQuotes(written string) (string, bool) {
 	return written, simple.MatchString(written)
 }
 
-// Mentions returns where a script names a plug, with its colon: behind white space, a quote or an equals sign. The places are
-// those of the names behind the colons.
+// Mentions returns where a script names a plug with its colon, behind white space, a quote or an equals sign. The positions are those
+// of the names behind the colons.
 func Mentions(text []byte, plug string) []document.Position {
 	var found []document.Position
 	pattern := regexp.MustCompile(`(?:^|[\s"'=(\[,])(:` + regexp.QuoteMeta(plug) + `)(?:$|[\s"'),;\]|&])`)

@@ -13,14 +13,14 @@ import (
 
 // A shellReader makes statements of a shell's syntax tree.
 type shellReader struct {
-	named bool // the script may ask for its name
+	named bool // the script may read the path that it is run by
 	lines []string
-	base  document.Position // where the script is in another one; zero for the whole
+	base  document.Position // place of a script inside another one; zero for a script in a file of its own
 
 	functions map[string]*syntax.Stmt
 }
 
-// readShell reads a shell script, or what can be read of it.
+// readShell reads a shell script. Of a script that cannot be parsed, it reads the lines that are commands by themselves.
 func readShell(text string, base document.Position) []statement {
 	r := &shellReader{named: naming.MatchString(text), lines: strings.Split(text, "\n"), base: base, functions: map[string]*syntax.Stmt{}}
 	parse := func(text string) (*syntax.File, error) {
@@ -30,7 +30,7 @@ func readShell(text string, base document.Position) []statement {
 	if err == nil {
 		return r.sequence(file.Stmts)
 	}
-	var body []statement // the shell refuses it as well; lines that are commands by themselves tell something
+	var body []statement
 	for i, line := range r.lines {
 		if file, err := parse(strings.Repeat("\n", i) + line); err == nil {
 			body = append(body, r.sequence(file.Stmts)...)
@@ -65,8 +65,8 @@ func (r *shellReader) statement(one *syntax.Stmt) []statement {
 		body = append(body, r.substitutions(redirect.Word)...)
 		if redirect.Hdoc != nil {
 			body = append(body, r.substitutions(redirect.Hdoc)...)
-			if in, ok := fed(one.Cmd); ok {
-				body = append(body, embedded{in, func(s *state) string { return hide(r.text(s, redirect.Hdoc.Parts, true).text) },
+			if in, ok := inputLanguage(one.Cmd); ok {
+				body = append(body, embedded{in, func(s *state) string { return hideUnknown(r.text(s, redirect.Hdoc.Parts, true).text) },
 					r.position(redirect.Pos())})
 			}
 		}
@@ -74,8 +74,8 @@ func (r *shellReader) statement(one *syntax.Stmt) []statement {
 	return append(body, r.node(one.Cmd)...)
 }
 
-// fed tells the language of a command that runs its input.
-func fed(cmd syntax.Command) (language, bool) {
+// inputLanguage returns the language of a command that runs its standard input. ok is false for any other command.
+func inputLanguage(cmd syntax.Command) (language, bool) {
 	c, ok := cmd.(*syntax.CallExpr)
 	if !ok || len(c.Args) == 0 {
 		return 0, false
@@ -93,7 +93,7 @@ func fed(cmd syntax.Command) (language, bool) {
 	}
 	for _, field := range fields[1:] {
 		if field != "-" && !strings.HasPrefix(field, "-") {
-			return 0, false // a script of its own
+			return 0, false // it runs a file
 		}
 	}
 	if strings.HasSuffix(base, "sh") || strings.HasPrefix(base, "python") {
@@ -136,7 +136,7 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 		if cmd.Op != syntax.AndStmt && cmd.Op != syntax.OrStmt {
 			return []statement{inner{x}, inner{y}}
 		}
-		// Of what fails nothing counts: the second runs behind the first, or instead of it.
+		// Writes of a command that fails do not count: the second command runs behind the first, or in its place.
 		b := branch{arms: [][]statement{append(x, y...), nil}}
 		if cmd.X.Negated == (cmd.Op == syntax.AndStmt) {
 			b.arms = [][]statement{y, x}
@@ -150,7 +150,7 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 			if cmd.Op == syntax.OrStmt {
 				failed = failed.not()
 			}
-			b.arms[0], b.arms[1] = knowing(failed, b.arms[0], b.arms[1])
+			b.arms[0], b.arms[1] = markFailure(failed, b.arms[0], b.arms[1])
 		}
 		b.pick = func(s *state) int {
 			t := r.test(s, []*syntax.Stmt{cmd.X})
@@ -162,7 +162,7 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 		return []statement{b}
 	case *syntax.FuncDecl:
 		f := &define{body: r.statement(cmd.Body)}
-		if cmd.Name != nil { // one without a name is taken by the parser
+		if cmd.Name != nil { // the parser accepts a function without a name
 			f.name = cmd.Name.Value
 			r.functions[f.name] = cmd.Body
 		}
@@ -177,20 +177,20 @@ func (r *shellReader) node(cmd syntax.Command) []statement {
 	return r.substitutions(cmd)
 }
 
-// knowing has the arm of a branch forget what ran before in which that has failed: the first if failed is yes, the second if
-// it is no.
-func knowing(failed truth, first, second []statement) (a, b []statement) {
+// markFailure marks the arm of a branch that runs if the command before has failed: the first arm if failed is yes, the second
+// if it is no.
+func markFailure(failed truth, first, second []statement) (a, b []statement) {
 	switch failed {
 	case yes:
-		first = append([]statement{undone{}}, first...)
+		first = append([]statement{afterFailure{}}, first...)
 	case no:
-		second = append([]statement{undone{}}, second...)
+		second = append([]statement{afterFailure{}}, second...)
 	}
 	return first, second
 }
 
-// status tells whether a condition asks for the status of what ran before: yes where it is true after an error, no where it
-// is false then.
+// status returns yes for a condition that is true if the command before has failed, no for one that is true if it has succeeded,
+// and open for any other condition.
 func status(c *syntax.CallExpr) truth {
 	if len(c.Args) < 4 || c.Args[0].Lit() != "[" && c.Args[0].Lit() != "test" {
 		return open
@@ -211,7 +211,7 @@ func status(c *syntax.CallExpr) truth {
 	return open
 }
 
-// choice is an if: what its condition writes belongs to the arm that follows when it succeeds.
+// choice reads an if. The commands of its condition belong to the arm that runs if they succeed.
 func (r *shellReader) choice(c *syntax.IfClause) []statement {
 	cond, then := r.sequence(c.Cond), r.sequence(c.Then)
 	var other []statement
@@ -222,7 +222,7 @@ func (r *shellReader) choice(c *syntax.IfClause) []statement {
 	}
 	if len(c.Cond) == 1 && !c.Cond[0].Negated {
 		if call, ok := c.Cond[0].Cmd.(*syntax.CallExpr); ok {
-			then, other = knowing(status(call), then, other)
+			then, other = markFailure(status(call), then, other)
 		}
 	}
 	pick := func(s *state) int { return r.test(s, c.Cond).arm(0, 1) }
@@ -315,7 +315,7 @@ func (r *shellReader) call(c *syntax.CallExpr) []statement {
 	return append(body, run{func(s *state) []word { return r.words(s, c.Args) }, r.position(c.Pos())})
 }
 
-// substitutions returns what runs before a node does: $(…), `…` and <(…).
+// substitutions returns the commands that a node runs first: those in $(…), `…` and <(…).
 func (r *shellReader) substitutions(node syntax.Node) []statement {
 	var body []statement
 	if node == nil {
@@ -340,7 +340,7 @@ func (r *shellReader) substitutions(node syntax.Node) []statement {
 	return body
 }
 
-// literal takes the backslashes out of a word.
+// literal returns a word without the backslashes that escape.
 func literal(text string, quoted bool) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {

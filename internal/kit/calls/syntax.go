@@ -13,14 +13,14 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// Refused tells why, and where, the shell that a script's first line names cannot read it, "" if it can, or if that is not
-// certain: the script is for another shell, changes how it is read, or may end before.
+// Refused returns why, and where, the shell in a script's first line cannot parse the script. reason is "" if it can, or if that is
+// not certain: the shell is not known here, the script changes how it is parsed, or it may end before the fault.
 func Refused(text []byte) (at document.Position, reason string) {
 	var variants []syntax.LangVariant
 	switch shellOf(text) {
 	case "bash":
 		variants = []syntax.LangVariant{syntax.LangBash}
-	case "sh", "dash": // of which nobody knows what it takes beyond POSIX
+	case "sh", "dash": // what sh accepts beyond POSIX depends on the system
 		variants = []syntax.LangVariant{syntax.LangBash, syntax.LangPOSIX, syntax.LangMirBSDKorn}
 	default:
 		return at, ""
@@ -41,11 +41,11 @@ func Refused(text []byte) (at document.Position, reason string) {
 	return at, reason
 }
 
-// unsure finds what changes how a script is read, or is read only when it runs: aliases, what is in backquotes, and directives of a
-// template.
+// unsure matches parts of a script that change how it is parsed, or that a shell parses only when it runs them: aliases, backquotes,
+// and directives of a template.
 var unsure = regexp.MustCompile("(?m)\\balias |\\{%|^[^#]*`")
 
-// shellOf is the name of the shell in a script's first line, "" if it names none.
+// shellOf returns the name of the shell in a script's first line, or "" if there is none.
 func shellOf(text []byte) string {
 	words, interpreted := firstLine(text)
 	if !interpreted || len(words) == 0 {
@@ -62,7 +62,7 @@ func shellOf(text []byte) string {
 	return path.Base(words[0])
 }
 
-// refusal is the parser's error, nil if the script has none or may end before it is read.
+// refusal returns the parser's error. It is nil if there is none, or if the script may end before the fault.
 func refusal(text []byte, variant syntax.LangVariant) *syntax.ParseError {
 	for one, err := range syntax.NewParser(syntax.Variant(variant)).StmtsSeq(bytes.NewReader(text)) {
 		var found syntax.ParseError
@@ -76,13 +76,15 @@ func refusal(text []byte, variant syntax.LangVariant) *syntax.ParseError {
 	return nil
 }
 
-// sure tells whether shells refuse what the parser does. Of what is in expansions and tests they see less before they run it.
+// sure reports whether shells refuse a script for the parser's reason. Before they run it, shells check less inside expansions and
+// tests than the parser does.
 func sure(reason string) bool { return certain.MatchString(reason) }
 
+// certain matches the parser's reasons for which shells refuse a script, too.
 var certain = regexp.MustCompile("^reached EOF without (?:closing quote [`\"']|matching `(?:\\$?\\(|\\{)`)|^`[^`]*` (?:statement must end with|can only)|" +
 	"must be followed by (?:`(?:then|do|in|\\))`|a statement)|^a command can only contain|^case patterns must|^statements must be separated")
 
-// ends tells whether a command may be the last one of a script: exit by itself, or another program in the shell's place.
+// ends reports whether a command may be the last one of a script: exit by itself, or an exec of another program.
 func ends(one *syntax.Stmt) bool {
 	if one == nil {
 		return true
@@ -100,7 +102,7 @@ func ends(one *syntax.Stmt) bool {
 	return found
 }
 
-// plain is the text of a word without its quotes, "" where only a run can tell.
+// plain returns the text of a word without its quotes. It leaves out parts that are only known at run time.
 func plain(word *syntax.Word) string {
 	var text strings.Builder
 	for _, part := range word.Parts {

@@ -11,9 +11,9 @@ import (
 // A token is a word of a program's text.
 type token struct {
 	kind kind
-	text string // of a text: what is in its quotes, with unknown where a value comes in that is no name
+	text string // of a text: its content, with unknown in the place of an inserted value that is no name
 	at   document.Position
-	line int // where it begins in its own script
+	line int // its first line in its own script
 }
 
 type kind int
@@ -22,10 +22,10 @@ const (
 	name kind = iota
 	text
 	sign
-	newline // the end of a line of Python
+	newline // the end of a logical line of Python
 )
 
-// A scanner makes tokens.
+// A scanner splits a program's text into tokens.
 type scanner struct {
 	in     language
 	rest   string
@@ -42,8 +42,8 @@ func tokens(source string, in language) []token {
 	return s.tokens
 }
 
-// take moves on by so many bytes.
-func (s *scanner) take(n int) string {
+// advance moves the scanner on by n bytes.
+func (s *scanner) advance(n int) string {
 	taken := s.rest[:n]
 	s.rest = s.rest[n:]
 	if lines := strings.Count(taken, "\n"); lines > 0 {
@@ -55,6 +55,7 @@ func (s *scanner) take(n int) string {
 	return taken
 }
 
+// until returns the number of bytes up to the end of a text, or of all that is left.
 func (s *scanner) until(end string) int {
 	if i := strings.Index(s.rest, end); i >= 0 {
 		return i + len(end)
@@ -66,25 +67,26 @@ func (s *scanner) add(k kind, text string, at document.Position) {
 	s.tokens = append(s.tokens, token{kind: k, text: text, at: at, line: at.Line})
 }
 
+// next scans one token, or skips space or a comment.
 func (s *scanner) next() {
 	at := s.at
 	r, size := utf8.DecodeRuneInString(s.rest)
 	switch {
 	case s.in == python && strings.HasPrefix(s.rest, "\\\n"):
-		s.take(2)
+		s.advance(2)
 	case r == '\n':
-		s.take(1)
+		s.advance(1)
 		if s.in == python && s.depth == 0 {
 			s.add(newline, "", at)
 		}
 	case unicode.IsSpace(r):
-		s.take(size)
+		s.advance(size)
 	case s.in == python && r == '#', s.in == braces && r == '#':
-		s.take(s.until("\n") - min(1, strings.Count(s.rest, "\n")))
+		s.advance(s.until("\n") - min(1, strings.Count(s.rest, "\n")))
 	case s.in == braces && strings.HasPrefix(s.rest, "//"):
-		s.take(s.until("\n") - min(1, strings.Count(s.rest, "\n")))
+		s.advance(s.until("\n") - min(1, strings.Count(s.rest, "\n")))
 	case s.in == braces && strings.HasPrefix(s.rest, "/*"):
-		s.take(s.until("*/"))
+		s.advance(s.until("*/"))
 	case r == '"' || r == '\'' || r == '`':
 		s.text("")
 	case r == '_' || unicode.IsLetter(r):
@@ -94,11 +96,11 @@ func (s *scanner) next() {
 		}
 		word := s.rest[:n]
 		if s.in == python && n <= 2 && n < len(s.rest) && (s.rest[n] == '"' || s.rest[n] == '\'') && strings.Trim(strings.ToLower(word), "rbuf") == "" {
-			s.take(n)
+			s.advance(n)
 			s.text(strings.ToLower(word))
 			return
 		}
-		s.take(n)
+		s.advance(n)
 		s.add(name, word, at)
 	default:
 		switch r {
@@ -114,11 +116,11 @@ func (s *scanner) next() {
 			}
 		}
 		s.add(sign, s.rest[:n], at)
-		s.take(n)
+		s.advance(n)
 	}
 }
 
-// text reads a text in quotes. In one with values, {name} is kept and everything else is unknown.
+// text scans a text in quotes. In a text with inserted values, it marks {name}; other inserted values become unknown.
 func (s *scanner) text(prefix string) {
 	quote := s.rest[:1]
 	if s.in == python && strings.HasPrefix(s.rest, strings.Repeat(quote, 3)) {
@@ -132,7 +134,7 @@ func (s *scanner) text(prefix string) {
 		if s.rest[end] == '\\' {
 			end++
 		} else if s.rest[end] == '\n' && len(quote) == 1 && quote != "`" {
-			break // it is not closed: no text at all
+			break // the quote is not closed
 		}
 		end++
 	}
@@ -141,7 +143,7 @@ func (s *scanner) text(prefix string) {
 	if strings.HasPrefix(s.rest[end:], quote) {
 		end += len(quote)
 	}
-	s.take(end)
+	s.advance(end)
 	out := inner
 	if !raw {
 		out = unescaped(out)
@@ -157,7 +159,7 @@ func unescaped(text string) string {
 	return strings.NewReplacer("\\\n", "", `\\`, `\`, `\"`, `"`, `\'`, `'`, `\n`, "\n", `\t`, "\t").Replace(text)
 }
 
-// opening and closing stand around the name of a variable whose value comes into a text.
+// opening and closing mark the name of a variable whose value is inserted into a text.
 const opening, closing = "\x01", "\x02"
 
 // formatted marks the values of an f-string.
@@ -205,7 +207,7 @@ func isName(text string) bool {
 	return text != "" && strings.IndexFunc(text, func(r rune) bool { return r != '_' && r != '.' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) < 0
 }
 
-// matching returns where a bracket is closed, or the end.
+// matching returns the index of the closing bracket, or the length of list if there is none.
 func matching(list []token, open int) int {
 	depth := 0
 	for i := open; i < len(list); i++ {
@@ -239,7 +241,7 @@ func depthAt(list []token, at int) int {
 	return depth
 }
 
-// split takes tokens apart at a sign that is in no brackets.
+// split splits tokens at a sign outside of brackets.
 func split(list []token, at string) [][]token {
 	var parts [][]token
 	for len(list) > 0 {
@@ -255,7 +257,7 @@ func split(list []token, at string) [][]token {
 	return parts
 }
 
-// outside returns the place of the first such sign that is in no brackets, or -1.
+// outside returns the index of the first such sign outside of brackets, or -1.
 func outside(list []token, at string) int {
 	depth := 0
 	for i, t := range list {
@@ -276,7 +278,7 @@ func outside(list []token, at string) int {
 	return -1
 }
 
-// splitName takes tokens apart at a word that is in no brackets.
+// splitName splits tokens at a word outside of brackets.
 func splitName(list []token, at string) [][]token {
 	var parts [][]token
 	begin := 0

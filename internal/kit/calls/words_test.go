@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Whether a reason is several words is what a shell makes of it: each script is run by one, with a snapctl that counts.
+// A shell runs each script with a snapctl that counts its arguments. Call.Several must agree.
 func TestWordsAreThoseOfTheShell(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
