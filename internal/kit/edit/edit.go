@@ -1,4 +1,4 @@
-// Package edit has changes of files as data: texts that are replaced, files that are made, renamed or made executable. Its
+// Package edit represents changes of files as data: replaced texts, and files that are created, renamed or made executable. Its
 // main types are Fix, a change that mends one thing, and Text, a file's text with its lines.
 //
 //	taken, left := edit.Choose(fixes)
@@ -15,8 +15,7 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// An Edit replaces a part of a file's text. Start and End are positions as in document.Position; where they are equal, Text is
-// inserted.
+// An Edit replaces the part of a file's text from Start to End by Text. If Start and End are equal, it inserts Text.
 type Edit struct {
 	File  string            `json:"file"`
 	Start document.Position `json:"start"`
@@ -24,20 +23,20 @@ type Edit struct {
 	Text  string            `json:"text"`
 }
 
-// A File is a file to make, with its whole text. It must not exist yet.
+// A File is a file to create, with its whole text. It must not exist yet.
 type File struct {
 	Name       string `json:"name"`
 	Text       string `json:"text"`
 	Executable bool   `json:"executable,omitempty"`
 }
 
-// A Rename gives a file another name. There must be no file of that name yet.
+// A Rename renames a file. No file may have the new name yet.
 type Rename struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 }
 
-// A Fix is a change that mends one thing. Edits do not overlap. Edits are made before renames: their files have the old names.
+// A Fix is a change that mends one thing. Its edits do not overlap. They apply before the renames, so their files have the old names.
 type Fix struct {
 	Title      string   `json:"title"` // what it does, such as: put all storage below v1
 	Edits      []Edit   `json:"edits,omitempty"`
@@ -45,7 +44,7 @@ type Fix struct {
 	Rename     []Rename `json:"rename,omitempty"`
 	Executable []string `json:"executable,omitempty"` // files that become executable
 
-	// Alone means that the fix changes what other fixes are about: they wait until lint has looked again.
+	// Alone means that other fixes of the same files are wrong after this one. They wait until lint has run again.
 	Alone bool `json:"-"`
 }
 
@@ -66,9 +65,9 @@ func (f *Fix) Files() []string {
 	return slices.Compact(names)
 }
 
-// Choose returns the fixes that can be made together, in their order, and those that must wait. Of two that change the same
-// text, or make the same file, it takes the first. It takes a fix that is Alone only if it is the first to touch its files, and
-// none behind it that does.
+// Choose divides fixes into those that can be made together, in their order, and those that must wait. Of two fixes that change the
+// same text, or create the same file, the second waits. A fix that is Alone waits if an earlier one touches its files; if it does not
+// wait, later fixes that touch its files do.
 func Choose(fixes []*Fix) (taken, left []*Fix) {
 	var sole, touched []string
 	for _, fix := range fixes {
@@ -89,7 +88,7 @@ func Choose(fixes []*Fix) (taken, left []*Fix) {
 	return taken, left
 }
 
-// conflicts reports whether two fixes change the same text, or are about the same file in another way.
+// conflicts reports whether two fixes change the same text, or create or rename the same file.
 func (f *Fix) conflicts(other *Fix) bool {
 	for _, a := range f.Edits {
 		if slices.ContainsFunc(other.Edits, func(b Edit) bool { return a.File == b.File && a.overlaps(b) }) {
@@ -109,7 +108,7 @@ func (f *Fix) conflicts(other *Fix) bool {
 	return false
 }
 
-// overlaps reports whether two edits of a file cannot both be made. Two insertions at one place can.
+// overlaps reports whether two edits of a file exclude each other. Two insertions at one place do not.
 func (e Edit) overlaps(other Edit) bool {
 	if e == other {
 		return false
@@ -122,8 +121,8 @@ func (e Edit) overlaps(other Edit) bool {
 
 func compare(a, b document.Position) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) }
 
-// Apply returns a text with edits, whose files do not count. Edits that are there twice are made once. The error is for edits
-// that overlap.
+// Apply returns a text with edits applied. It ignores the edits' files, and applies equal edits once. It returns an error if edits
+// overlap.
 func Apply(text []byte, edits []Edit) ([]byte, error) {
 	at := NewText(text)
 	var list []Edit
@@ -146,7 +145,7 @@ func Apply(text []byte, edits []Edit) ([]byte, error) {
 	return append(out, text[done:]...), nil
 }
 
-// Same reports whether two fixes do the same.
+// Same reports whether two fixes are equal, except for Alone.
 func (f *Fix) Same(other *Fix) bool {
 	return f.Title == other.Title && slices.Equal(f.Edits, other.Edits) && slices.Equal(f.Create, other.Create) &&
 		slices.Equal(f.Rename, other.Rename) && slices.Equal(f.Executable, other.Executable)

@@ -9,7 +9,7 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// A Text is the text of a file, which converts between offsets in bytes and positions.
+// A Text is the text of a file. It converts between offsets in bytes and positions.
 type Text struct {
 	text   []byte
 	starts []int // offsets of the lines
@@ -29,10 +29,10 @@ func NewText(text []byte) *Text {
 // Bytes returns the text itself.
 func (t *Text) Bytes() []byte { return t.text }
 
-// Lines returns the number of lines; behind a newline at the end there is one more.
+// Lines returns the number of lines. A newline at the end begins another, empty line.
 func (t *Text) Lines() int { return len(t.starts) }
 
-// Line returns a line without its newline; the first one is 1. It is "" where there is no such line.
+// Line returns a line without its newline; the first line has number 1. It returns "" if there is no such line.
 func (t *Text) Line(number int) string {
 	if number < 1 || number > len(t.starts) {
 		return ""
@@ -44,7 +44,7 @@ func (t *Text) Line(number int) string {
 	return strings.TrimSuffix(string(t.text[t.starts[number-1]:end]), "\r")
 }
 
-// Offset returns the offset of a position. A position behind a line's end is that end.
+// Offset returns the offset of a position. A position behind the end of its line counts as that end.
 func (t *Text) Offset(at document.Position) int {
 	if at.Line < 1 {
 		return 0
@@ -70,8 +70,8 @@ func (t *Text) Position(offset int) document.Position {
 	return document.Position{Line: line + 1, Column: utf8.RuneCount(t.text[t.starts[line]:offset]) + 1}
 }
 
-// Token returns the end of the scalar, list or map that begins at a position and is written on, such as "text", 'text',
-// {a: b} or [1]. A scalar without quotes ends behind plain, its text. ok is false if something else is there.
+// Token returns the end of the scalar, or of the list or map in brackets, that begins at a position, such as "text", 'text', {a: b}
+// or [1]. plain is the text of a scalar without quotes. ok is false if the position has something else.
 func (t *Text) Token(at document.Position, plain string) (end document.Position, ok bool) {
 	start := t.Offset(at)
 	rest := t.text[start:]
@@ -96,7 +96,7 @@ func (t *Text) Token(at document.Position, plain string) (end document.Position,
 	return t.Position(start + length), true
 }
 
-// quotedLength returns the length of a text in quotes, 0 if it does not end.
+// quotedLength returns the length of a text in quotes, or 0 if the closing quote is missing.
 func quotedLength(text []byte) int {
 	for i := 1; i < len(text); i++ {
 		switch {
@@ -111,7 +111,7 @@ func quotedLength(text []byte) int {
 	return 0
 }
 
-// nestedLength returns the length of a list or map in braces, 0 if it does not end.
+// nestedLength returns the length of a list or map in brackets, or 0 if the closing bracket is missing.
 func nestedLength(text []byte) int {
 	depth := 0
 	for i := 0; i < len(text); i++ {
@@ -142,15 +142,15 @@ func nestedLength(text []byte) int {
 	return 0
 }
 
-// Indent returns how many spaces a line begins with, and whether there is anything behind them but a comment.
+// Indent returns the number of spaces at the beginning of a line. filled reports whether the line has more than spaces and a comment.
 func (t *Text) Indent(number int) (spaces int, filled bool) {
 	line := t.Line(number)
 	trimmed := strings.TrimLeft(line, " ")
 	return len(line) - len(trimmed), strings.TrimSpace(trimmed) != "" && trimmed[0] != '#'
 }
 
-// BlockEnd returns the last line of what begins on a line of YAML and goes on with lines that are indented by more than some
-// spaces. Empty lines and comments at its end do not count.
+// BlockEnd returns the last line of a block of YAML that begins on the line first. The block continues with lines that are indented
+// by more than indent spaces. Empty lines and comments at its end do not count.
 func (t *Text) BlockEnd(first, indent int) int {
 	last := first
 	for line := first + 1; line <= t.Lines(); line++ {

@@ -12,16 +12,16 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// An Item is something that could be written at a place.
+// An Item is a completion: a text that can be written at a position.
 type Item struct {
 	Label  string
-	Detail string // what it is, in a few words
+	Detail string // description in a few words
 	Role   string // keyword, type, value, or a Role
 	Edit   edit.Edit
 }
 
-// Complete returns what could be written at a position of a file. It works on documents that are broken, with what was known
-// before they became so.
+// Complete returns the completions at a position of a file. For a document that cannot be parsed, it uses the last version that
+// could.
 func (p *Project) Complete(file string, at document.Position) []Item {
 	text := p.workspace.Text(file)
 	var items []suggestion
@@ -50,10 +50,10 @@ func (p *Project) Complete(file string, at document.Position) []Item {
 	return list
 }
 
-// A suggestion is an Item before its place is known.
+// A suggestion is an Item without its place. behind is a text to write behind the label.
 type suggestion struct{ label, detail, role, behind string }
 
-// keywords are the keys of maps, with what they are for, in the order in which people write them.
+// The keys of maps with their descriptions, in the order in which people write them.
 var (
 	headerKeys = [][2]string{{"account-id", "the account that publishes it"}, {"name", "name of the confdb-schema"}, {"revision", "a number, higher with each change"},
 		{"timestamp", "when it is signed"}, {"summary", "what it is for"}, {"views", "how snaps see the storage"}, {"storage", "types of what is stored"},
@@ -153,7 +153,7 @@ func (p *Project) schemaItems(s *Schema, c context) []suggestion {
 func (s *Schema) pathItems(c context, request bool) []suggestion {
 	depth := strings.Count(strings.Join(c.path, " "), "content")
 	if depth > 0 {
-		return nil // which rule is around it only the whole document tells
+		return nil // only the whole document has the rule around this one
 	}
 	var out []suggestion
 	s.ways(s.Storage(), "", 0, func(way string, n *document.Node) {
@@ -172,12 +172,12 @@ func (s *Schema) pathItems(c context, request bool) []suggestion {
 	return out
 }
 
-// ways calls visit with each storage path that a schema has, and the definition there.
+// ways calls visit with each storage path of a schema, and the definition at its end.
 func (s *Schema) ways(n *document.Node, way string, depth int, visit func(way string, n *document.Node)) {
 	if depth > 12 {
 		return
 	}
-	for _, n := range s.meant(n, 0) {
+	for _, n := range s.resolved(n, 0) {
 		for _, entry := range entries(n.Get("schema")) {
 			inner := entry.Key
 			if way != "" {
@@ -364,13 +364,13 @@ func isSnapctl(w word) bool {
 	return w.text == "snapctl" || strings.HasSuffix(w.text, "/snapctl") || strings.HasSuffix(w.text, "`snapctl")
 }
 
-// typedWord returns what of a word is before the end of a line.
+// typedWord returns the unfinished word at the end of a line.
 func typedWord(line string) string {
 	end := strings.LastIndexFunc(line, func(r rune) bool { return !isWord(r) })
 	return line[end+1:]
 }
 
-// callItems returns what may follow in a call of snapctl, whose words begin with snapctl.
+// callItems returns the completions at the end of a call of snapctl. The first word of call is snapctl.
 func (p *Project) callItems(s *lint.Snap, call []word, typed string) []suggestion {
 	if typed != "" && len(call) > 0 {
 		call = call[:len(call)-1]
@@ -401,7 +401,7 @@ func (p *Project) callItems(s *lint.Snap, call []word, typed string) []suggestio
 	return own.requestItems(view, verb == "get", verb == "set")
 }
 
-// requestItems returns the requests of a view that can be read, or written.
+// requestItems returns the requests of a view that can be read, or those that can be written.
 func (s *Schema) requestItems(view string, read, assign bool) []suggestion {
 	var out []suggestion
 	for _, rule := range s.engine().Rules(view) {
@@ -425,7 +425,7 @@ func (s *Schema) describe(storage path.Path) string {
 	return storage.Bare()
 }
 
-// testCommands are the commands of test scripts, with what they do.
+// testCommands are the commands of test scripts, each followed by its description.
 var testCommands = []string{"schema", "add confdb-schemas", "install", "install a snap from its source", "declare", "install a snap without files",
 	"remove", "remove snaps", "connect", "connect plugs", "disconnect", "disconnect plugs", "system", "set options of the system",
 	"configure", "set options of a snap", "store", "replace the stored values", "stored", "print the stored values",

@@ -9,14 +9,14 @@ import (
 	"aspects-poc/internal/kit/edit"
 )
 
-// A context is the place of a cursor in YAML or JSON, found by the text before it alone: a document that is being typed is
-// seldom valid.
+// A context is the place of a cursor in YAML or JSON. It is derived from the text before the cursor alone, since a document that is
+// being typed is seldom valid.
 type context struct {
 	path   []string // keys that lead to the place; "[]" for an item of a list
-	key    bool     // a key is typed here, or else a value
-	typed  string   // what of it is there before the cursor, without a quote
-	flow   bool     // it is inside of braces
-	quoted bool     // it is inside of quotes
+	key    bool     // the place is for a key, otherwise for a value
+	typed  string   // part of the key or value before the cursor, without an opening quote
+	flow   bool     // the place is inside braces
+	quoted bool     // the place is inside quotes
 }
 
 // contextAt returns the place of a cursor.
@@ -32,17 +32,17 @@ func contextAt(text *edit.Text, at document.Position) context {
 
 func trimmedLeft(text string) string { return strings.TrimLeft(text, " \t\r\n") }
 
-// A frame is a key or a list's dash that the cursor is inside of.
+// A frame is a key, or the dash of a list, around the cursor.
 type frame struct {
 	indent int
 	key    string
 	list   bool
 }
 
-// keyed matches a key of YAML with its colon.
+// keyed matches a key of YAML and its colon.
 var keyed = regexp.MustCompile(`^("(?:[^"\\]|\\.)*"|'[^']*'|[^\s:#{}\[\],'"|>-][^:#]*?|[^\s:#{}\[\],'"|>]\S*?)\s*:(?:[ \t]+|$)`)
 
-// blockContext returns the place behind a text of YAML.
+// blockContext returns the place at the end of a text of YAML.
 func blockContext(before string) context {
 	var frames []frame
 	rows := strings.Split(before, "\n")
@@ -53,8 +53,8 @@ func blockContext(before string) context {
 		if !last && (rest == "" || rest[0] == '#' || rest == "---") {
 			continue
 		}
-		pop := func(over func(f frame) bool) {
-			for len(frames) > 0 && over(frames[len(frames)-1]) {
+		pop := func(ended func(f frame) bool) {
+			for len(frames) > 0 && ended(frames[len(frames)-1]) {
 				frames = frames[:len(frames)-1]
 			}
 		}
@@ -110,18 +110,18 @@ func keysOf(frames []frame) []string {
 	return keys
 }
 
-// A flow reads maps and lists in braces.
+// A flow scans maps and lists in brackets.
 type flow struct {
-	stack  []level
+	stack  []level // the open brackets
 	token  []rune
 	quote  rune
-	passed []rune // up to the last brace, if all are closed
+	passed []rune // the text up to the last bracket, if all are closed
 }
 
 type level struct {
 	list  bool
 	key   string
-	value bool // behind the colon
+	value bool // the text is behind the colon of key
 }
 
 func (f *flow) scan(text []rune) {
@@ -181,7 +181,7 @@ func (f *flow) scan(text []rune) {
 	}
 }
 
-// context returns the place behind what was read, inside of some frames.
+// context returns the place at the end of the scanned text. frames are around that text.
 func (f *flow) context(frames []frame) context {
 	c := context{path: keysOf(frames), flow: true, quoted: f.quote != 0, typed: strings.TrimLeft(string(f.token), " \t\r\n")}
 	for i, l := range f.stack {
@@ -198,7 +198,7 @@ func (f *flow) context(frames []frame) context {
 	return c
 }
 
-// under returns what of a path is behind some keys, where "*" stands for any; ok is false if the path does not begin so.
+// under returns the rest of the path behind some keys; "*" stands for any key. ok is false if the path does not begin with them.
 func (c context) under(keys ...string) (rest []string, ok bool) {
 	if len(c.path) < len(keys) {
 		return nil, false
@@ -211,21 +211,21 @@ func (c context) under(keys ...string) (rest []string, ok bool) {
 	return c.path[len(keys):], true
 }
 
-// is reports whether the path is these keys, where "*" stands for any.
+// is reports whether the path consists of these keys; "*" stands for any key.
 func (c context) is(keys ...string) bool {
 	rest, ok := c.under(keys...)
 	return ok && len(rest) == 0
 }
 
-// defines reports whether a path inside of "storage" leads to a definition of a type, and returns the keys in between that are
-// names of entries. For a key of a definition, such as "values", it is the definition around it.
+// defines reports whether a path inside "storage" leads to a definition of a type. names are the keys of the path that are names of
+// entries. A key of a definition, such as "values", leads to the definition around it.
 func defines(path []string) (names []string, ok bool) {
 	ok = true
 	for i := 0; i < len(path); i++ {
 		switch path[i] {
 		case "schema", "aliases":
 			if i+1 == len(path) {
-				return names, false // a name is wanted
+				return names, false // the place is for a name
 			}
 			i++
 			names = append(names, path[i])

@@ -1,5 +1,6 @@
-// Package editor answers what an editor asks about confdb-schemas, snaps, hooks and test scripts: what is wrong, what could be
-// written here, what this is, where it is used. Its main type is Workspace. It writes no files: changes are answers, too.
+// Package editor answers an editor's questions about confdb-schemas, snaps, hooks and test scripts: findings, completions,
+// descriptions, references, and the edits of a rename. Its main types are Workspace and Project. It writes no files: it returns
+// edits.
 //
 //	w := editor.New("/home/me/thermostat")
 //	w.Set("/home/me/thermostat/thermostat.yaml", text) // what the user has not saved
@@ -7,7 +8,8 @@
 //	findings := project.Findings()
 //	items := project.Complete(file, at)
 //
-// Positions are those of package document: lines and columns from 1, in characters. Package lsp speaks with editors.
+// Positions are those of package document: lines and columns from 1, in characters. Package lint finds the faults, and package lsp
+// speaks the editors' protocol.
 package editor
 
 import (
@@ -27,25 +29,25 @@ import (
 	"aspects-poc/internal/kit/lint"
 )
 
-// A Workspace is the folders that an editor has open, and the texts that are not saved. It is safe for concurrent use.
+// A Workspace has the folders that an editor has open, and the texts that are not saved. It is safe for concurrent use.
 type Workspace struct {
 	mutex   sync.Mutex // guards all below
 	roots   []string
 	buffers map[string][]byte
 	found   []string              // files of interest on disk, as of the last Scan
 	parsed  map[string]parsed     // confdb-schemas, by file
-	snaps   map[string]*lint.Snap // as they could be read last, by file
+	snaps   map[string]*lint.Snap // the last version that could be read, by file
 }
 
-// A parsed is a file with confdb-schemas as it was read last.
+// A parsed is the result of parsing a file with confdb-schemas.
 type parsed struct {
 	text  []byte
-	docs  []*document.Document // of the last text that could be read
-	err   error                // why the present text cannot be read
+	docs  []*document.Document // of the last text that could be parsed
+	err   error                // why the present text cannot be parsed
 	whole bool                 // docs are those of the present text
 }
 
-// New returns a workspace of some folders. Scan finds what is in them.
+// New returns a workspace of folders. Call Scan to find the files in them.
 func New(roots ...string) *Workspace {
 	w := &Workspace{buffers: map[string][]byte{}, parsed: map[string]parsed{}, snaps: map[string]*lint.Snap{}}
 	for _, root := range roots {
@@ -79,7 +81,7 @@ func (w *Workspace) Set(file string, text []byte) {
 	}
 }
 
-// Drop forgets the text of a file: the disk has it.
+// Drop removes the text of a file that the editor has closed. From then on the text on disk counts.
 func (w *Workspace) Drop(file string) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
@@ -94,8 +96,8 @@ func (w *Workspace) Buffer(file string) ([]byte, bool) {
 	return text, open
 }
 
-// projectOf returns the folder of the project that a single file belongs to: the one around its snap folder, or the one that it
-// is in.
+// projectOf returns the folder of the project of a single file: the file's folder, or the one around a folder snap, meta, hooks or
+// tests.
 func projectOf(file string) string {
 	dir := filepath.Dir(file)
 	for range 3 {
@@ -107,7 +109,7 @@ func projectOf(file string) string {
 	return dir
 }
 
-// Limits of a scan: of a folder that is no project, such as a home, a part must do.
+// Limits of a scan. A folder that is no project, such as a home, is scanned in part.
 const (
 	maxEntries = 20_000
 	maxDepth   = 8
@@ -116,7 +118,7 @@ const (
 // skipped are folders that have no sources.
 var skipped = []string{".git", "node_modules", "prime", "stage", "parts", "build", "dist", "bin", "vendor", ".venv", "__pycache__"}
 
-// Scan looks at the disk for confdb-schemas, snaps and test scripts. It ends early in a folder with too many files.
+// Scan searches the folders for confdb-schemas, snaps and test scripts. It ends early in a folder with too many files.
 func (w *Workspace) Scan() {
 	w.mutex.Lock()
 	roots := slices.Clone(w.roots)
@@ -124,7 +126,7 @@ func (w *Workspace) Scan() {
 	var found []string
 	left := maxEntries
 	for _, root := range roots {
-		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error { // what cannot be read is not there
+		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error { // skips what cannot be read
 			if left--; left < 0 {
 				return fs.SkipAll
 			}
@@ -149,7 +151,7 @@ func (w *Workspace) Scan() {
 	w.mutex.Unlock()
 }
 
-// A kind is what a file is by its name.
+// A kind is the kind of a file, by its name.
 type kind int
 
 const (
@@ -175,7 +177,8 @@ func kindOf(file string) kind {
 	return other
 }
 
-// read returns the text of a file: what the editor has, or else what is on disk, up to the size of a document.
+// read returns the text of a file: the editor's if it is open, otherwise that on disk. It returns an error for a file that is larger
+// than a document may be.
 func (w *Workspace) read(file string) ([]byte, error) {
 	if text, open := w.Buffer(file); open {
 		return text, nil
@@ -190,12 +193,13 @@ func (w *Workspace) read(file string) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-// looks matches what every confdb-schema has, so that other YAML is not parsed.
-func looks(text []byte) bool {
+// mayBeSchema reports whether a text has the words that every confdb-schema has. Other YAML is not parsed.
+func mayBeSchema(text []byte) bool {
 	return bytes.Contains(text, []byte("views")) && (bytes.Contains(text, []byte("storage")) || bytes.Contains(text, []byte("rules")))
 }
 
-// schemas reads a file with confdb-schemas. Of a text that cannot be read, docs are those before it became so.
+// schemas parses a file with confdb-schemas. If that fails, docs are those of the last text that could be parsed. It returns false
+// for a file that cannot be read or has no confdb-schema.
 func (w *Workspace) schemas(file string) (parsed, bool) {
 	text, err := w.read(file)
 	if err != nil {
@@ -207,7 +211,7 @@ func (w *Workspace) schemas(file string) (parsed, bool) {
 	if before && bytes.Equal(known.text, text) {
 		return known, true
 	}
-	if !looks(text) && !before {
+	if !mayBeSchema(text) && !before {
 		return parsed{}, false
 	}
 	docs, err := document.ParseSchemas(file, text)
@@ -215,7 +219,7 @@ func (w *Workspace) schemas(file string) (parsed, bool) {
 	if err != nil {
 		next.docs = known.docs
 		if next.docs == nil {
-			next.docs = mended(file, text)
+			next.docs = parseSound(file, text)
 		}
 	} else if !before && docs[0].Headers.Get("views") == nil {
 		return parsed{}, false // some other YAML
@@ -226,7 +230,7 @@ func (w *Workspace) schemas(file string) (parsed, bool) {
 	return next, true
 }
 
-// snap reads a snap's file and its hooks. If they cannot be read, it returns the snap as it was before, with the error.
+// snap reads a snap's file and its hooks. If that fails, it returns the last version that could be read, with the error.
 func (w *Workspace) snap(file string) (*lint.Snap, error) {
 	found, err := lint.ReadSnapWith(file, w.read)
 	w.mutex.Lock()
@@ -238,8 +242,8 @@ func (w *Workspace) snap(file string) (*lint.Snap, error) {
 	return found, nil
 }
 
-// mended reads what it can of a text that was broken from the beginning: it leaves out lines at which reading fails.
-func mended(file string, text []byte) []*document.Document {
+// parseSound parses a text without the lines at which parsing fails. It returns nil if it cannot find them all in time.
+func parseSound(file string, text []byte) []*document.Document {
 	rows := bytes.Split(bytes.Clone(text), []byte("\n"))
 	deadline := time.Now().Add(50 * time.Millisecond)
 	for range 20 {

@@ -41,7 +41,7 @@ func open(t testing.TB) (*editor.Workspace, string) {
 // mark stands for the cursor in a text.
 const mark = "‸"
 
-// put replaces, in the text of a file, was by is, sets that as what the editor has, and returns the place of the mark in it.
+// put replaces was by is in the text of a file, sets the result as the editor's text, and returns the position of the mark in it.
 func put(t testing.TB, w *editor.Workspace, file, was, is string) document.Position {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -246,7 +246,7 @@ func TestRename(t *testing.T) {
 	}
 }
 
-// What registry build has made of a confdb-schema stands beside it, and is not what a test script means.
+// The output of registry build is beside the confdb-schema. A test script means the confdb-schema.
 func TestBuiltBeside(t *testing.T) {
 	w, dir := open(t)
 	built := `{"type":"confdb-schema","account-id":"Zk3VtPq9LmNw8RxYbC5dFgH2jS7aUeT4","name":"lamp","revision":"1",` +
@@ -263,7 +263,7 @@ func TestBuiltBeside(t *testing.T) {
 	}
 }
 
-// A rename reaches the table of the hooks that registry new has written, and lint tells a table that is not changed.
+// A rename changes the table of the hooks that registry new has written. lint reports a table that was not changed.
 func TestRenameInTable(t *testing.T) {
 	code := []string{`"agent.host", `, `"agent", "hostname"`, `"server.passphrase", `, `"server", "password"`, `":settings"`, `":hidden"`}
 	shell := []string{"agent.host\tplain\t", "\tagent\thostname\t", "server.passphrase\tsecret\t", "\tserver\tpassword\t", "ADMIN=:settings\n", "SECRETS=:hidden\n"}
@@ -385,7 +385,7 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// A document that is being typed, or anything else, never ends the server.
+// FuzzEverything: no text of a document makes the server panic.
 func FuzzEverything(f *testing.F) {
 	archive, err := txtar.ParseFile(filepath.Join("testdata", "lamp.txtar"))
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// Hover says what is at a position, as Markdown, and where the name of it is; "" if there is nothing to say.
+// Hover returns a description of the symbol at a position, as Markdown, and the occurrence of its name there. text is "" if the
+// position has no symbol.
 func (p *Project) Hover(file string, at document.Position) (text string, about Occurrence) {
 	here, ok := p.At(file, at)
 	if !ok {
@@ -51,7 +52,7 @@ func (p *Project) Hover(file string, at document.Position) (text string, about O
 	return "", Occurrence{}
 }
 
-// hookKinds tell when a kind of hook runs.
+// hookKinds says when each kind of hook runs.
 var hookKinds = map[string]string{
 	"change-view-":  "runs before a write is stored; it may refuse it, or change it; for custodians",
 	"save-view-":    "runs before a write is stored, to keep ephemeral data; for custodians",
@@ -62,7 +63,7 @@ var hookKinds = map[string]string{
 	"disconnect-plug-": "runs when the plug is disconnected", "unprepare-plug-": "runs when connecting the plug has failed",
 }
 
-// source shows a definition as the file has it, without the indentation.
+// source returns the text of a definition in the file, without its indentation, as Markdown.
 func (s *Schema) source(p *Project, name string, entry *document.Entry) string {
 	text := p.workspace.Text(s.File)
 	if entry == nil {
@@ -82,14 +83,14 @@ func (s *Schema) source(p *Project, name string, entry *document.Entry) string {
 	return fmt.Sprintf("`%s`: %s\n\n```yaml\n%s\n```\n", name, typeOf(entry.Value), strings.Join(lines, "\n"))
 }
 
-// entryOf returns the entry of the storage schema with a place, and its storage path.
+// entryOf returns the entry of the storage schema whose id is place, and its storage path.
 func (s *Schema) entryOf(place string) (way string, entry *document.Entry) {
 	var visit func(n *document.Node, prefix string, depth int)
 	visit = func(n *document.Node, prefix string, depth int) {
 		if depth > 12 || entry != nil {
 			return
 		}
-		for _, n := range s.meant(n, 0) {
+		for _, n := range s.resolved(n, 0) {
 			for i := range n.Get("schema").Keys() {
 				e := n.Get("schema").Entry(n.Get("schema").Keys()[i])
 				inner := strings.TrimPrefix(prefix+"."+e.Key, ".")
@@ -112,7 +113,7 @@ func (s *Schema) entryOf(place string) (way string, entry *document.Entry) {
 	return way, entry
 }
 
-// users says which rules read and write an entry, or a part of it.
+// users returns a list, as Markdown, of the rules that read or write an entry, a part of it, or a container of it.
 func (s *Schema) users(way string, entry *document.Entry) string {
 	var lines []string
 	for _, view := range s.engine().Views() {
@@ -154,7 +155,7 @@ func access(read, write bool) string {
 	return "read"
 }
 
-// viewText tells of a view: its rules, and the plugs for it.
+// viewText describes a view: its rules, and the plugs for it.
 func (p *Project) viewText(s *Schema, view string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "view `%s/%s`", s.Header("name"), view)
@@ -180,7 +181,7 @@ func (p *Project) viewText(s *Schema, view string) string {
 	return out.String()
 }
 
-// requestText tells what a step of a request path leads to.
+// requestText describes a step of a request path: the rules that it leads to.
 func (p *Project) requestText(here Occurrence) string {
 	for _, s := range p.Schemas {
 		rest, ok := strings.CutPrefix(here.id, s.File+":"+s.Header("name")+"/")
@@ -206,7 +207,7 @@ func (p *Project) requestText(here Occurrence) string {
 	return ""
 }
 
-// plugText tells of a plug: its view, and the hooks that are named after it.
+// plugText describes a plug: its view, and the hooks that are named after it.
 func (p *Project) plugText(s *lint.Snap, plug *snapfile.Plug) string {
 	own, view := p.viewOf(s, plug)
 	if own == nil {

@@ -12,7 +12,7 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// A Role is what a name stands for.
+// A Role is the kind of a symbol.
 type Role string
 
 // The roles of names.
@@ -25,14 +25,14 @@ const (
 	Hook    Role = "hook"
 )
 
-// A Symbol is a thing that has a name and is used by it in several places.
+// A Symbol is a thing with a name, which several places use.
 type Symbol struct {
 	Role Role
-	Name string // as it is written
-	id   string // where it is defined, or what it belongs to
+	Name string // as the files have it
+	id   string // its definition's place, or the thing that it belongs to
 }
 
-// An Occurrence is a place where a symbol is named.
+// An Occurrence is a place with the name of a symbol.
 type Occurrence struct {
 	Symbol
 	File       string
@@ -76,7 +76,8 @@ func (p *Project) At(file string, at document.Position) (Occurrence, bool) {
 	return Occurrence{}, false
 }
 
-// References returns where the symbol at a position is named, with its definition first.
+// References returns the occurrences of the symbol at a position. The definitions come first; they are left out unless definition is
+// true.
 func (p *Project) References(file string, at document.Position, definition bool) []Occurrence {
 	here, ok := p.At(file, at)
 	if !ok {
@@ -98,8 +99,8 @@ func (p *Project) References(file string, at document.Position, definition bool)
 	return others
 }
 
-// Definitions returns where the symbol at a position is defined. A step of a request path leads to the rules that answer it; a
-// hook leads to its file.
+// Definitions returns the places that define the symbol at a position. They are the rules for a step of a request path, and the file
+// of a hook.
 func (p *Project) Definitions(file string, at document.Position) []Occurrence {
 	here, ok := p.At(file, at)
 	if !ok {
@@ -128,7 +129,8 @@ func (x *indexer) add(symbol Symbol, start document.Position, definition bool) {
 	x.index = append(x.index, Occurrence{symbol, x.file, start, end, definition})
 }
 
-// inside returns where the text of a scalar begins, behind its quote.
+// inside returns the position of the first character of a scalar's text, behind its quote. ok is false if the file has the text in
+// another form.
 func (x *indexer) inside(at document.Position, text string) (document.Position, bool) {
 	rest := string(x.text.Bytes()[x.text.Offset(at):])
 	if strings.HasPrefix(rest, `"`+text) || strings.HasPrefix(rest, "'"+text) {
@@ -138,7 +140,7 @@ func (x *indexer) inside(at document.Position, text string) (document.Position, 
 	return at, strings.HasPrefix(rest, text)
 }
 
-// id returns what tells a definition from all others.
+// id returns an identifier of the definition at a position, which no other definition has.
 func id(file string, at document.Position) string {
 	return fmt.Sprintf("%s:%d:%d", file, at.Line, at.Column)
 }
@@ -170,7 +172,7 @@ func (x *indexer) schema(s *Schema) {
 	}
 }
 
-// definition adds what a definition of a type names: entries, and aliases.
+// definition adds the names in a definition of a type: those of entries and aliases.
 func (x *indexer) definition(s *Schema, n *document.Node) {
 	switch {
 	case n.Is(document.String):
@@ -234,7 +236,7 @@ func (x *indexer) rules(s *Schema, view string, rules *document.Node, aboveReque
 	}
 }
 
-// steps adds the names of a path; symbol returns what one stands for, and whether it is defined there.
+// steps adds the names in a path. symbol returns the symbol of the step with an index, and whether the path defines it.
 func (x *indexer) steps(node *document.Node, steps path.Path, symbol func(i int) (Symbol, bool)) {
 	at, ok := x.inside(node.Pos, node.Text)
 	if !ok {
@@ -267,7 +269,7 @@ func (s *Schema) resolve(steps path.Path) *document.Entry {
 		entry = nil
 		var next []*document.Node
 		for _, n := range nodes {
-			for _, n := range s.meant(n, 0) {
+			for _, n := range s.resolved(n, 0) {
 				if accessor.Kind == path.Key {
 					if found := n.Get("schema").Entry(accessor.Name); found != nil {
 						if entry == nil {
@@ -291,8 +293,8 @@ func (s *Schema) resolve(steps path.Path) *document.Entry {
 	return entry
 }
 
-// meant returns the maps that a definition stands for: behind aliases, and each of several alternatives.
-func (s *Schema) meant(n *document.Node, depth int) []*document.Node {
+// resolved returns the maps that a definition may stand for: it replaces aliases and alternatives.
+func (s *Schema) resolved(n *document.Node, depth int) []*document.Node {
 	if depth > 20 {
 		return nil
 	}
@@ -300,16 +302,16 @@ func (s *Schema) meant(n *document.Node, depth int) []*document.Node {
 	switch {
 	case n.Is(document.String):
 		if name, ok := aliasName(n.Text); ok {
-			return s.meant(s.Storage().Get("aliases").Get(name), depth+1)
+			return s.resolved(s.Storage().Get("aliases").Get(name), depth+1)
 		}
 	case n.Is(document.List):
 		for _, item := range n.Items {
-			list = append(list, s.meant(item, depth+1)...)
+			list = append(list, s.resolved(item, depth+1)...)
 		}
 	case n.Is(document.Map):
 		list = []*document.Node{n}
 		if name, ok := aliasName(n.Get("type").String()); ok {
-			list = append(list, s.meant(s.Storage().Get("aliases").Get(name), depth+1)...)
+			list = append(list, s.resolved(s.Storage().Get("aliases").Get(name), depth+1)...)
 		}
 	}
 	return list
@@ -372,7 +374,7 @@ func (x *indexer) snap(s *lint.Snap) {
 	}
 }
 
-// table adds what the table of the hooks names: plugs, and the steps of requests.
+// table adds the names in the table of the hooks: those of plugs, and the steps of requests.
 func (x *indexer) table(s *lint.Snap) {
 	requests := func(plug string, words []snapfile.Word) {
 		own, view := x.viewOf(s, s.Plug(plug))

@@ -10,7 +10,7 @@ import (
 	"aspects-poc/internal/kit/snapfile"
 )
 
-// An Outline is a part of a file, for a list or a tree of what is in it.
+// An Outline is a part of a file with the parts inside it, for a table of contents.
 type Outline struct {
 	Name, Detail string
 	Role         Role
@@ -19,7 +19,7 @@ type Outline struct {
 	Parts        []Outline
 }
 
-// Outline returns what is in a file.
+// Outline returns the parts of a file.
 func (p *Project) Outline(file string) []Outline {
 	text := p.workspace.Text(file)
 	switch kindOf(file) {
@@ -85,7 +85,7 @@ func storageOutline(text *edit.Text, n *document.Node) []Outline {
 	return list
 }
 
-// outline returns a key with its value. The key's place is in the value's, as editors want it.
+// outline returns the Outline of a key with its value. It spans both, as editors require.
 func outline(text *edit.Text, entry document.Entry, role Role, detail string) Outline {
 	name1, ok := text.Token(entry.KeyPos, entry.Key)
 	if !ok {
@@ -100,8 +100,8 @@ func outline(text *edit.Text, entry document.Entry, role Role, detail string) Ou
 	return Outline{Name: entry.Key, Detail: detail, Role: role, Start: entry.KeyPos, End: end, Name0: entry.KeyPos, Name1: name1}
 }
 
-// Folds returns the first and last lines of what can be folded: maps and lists of YAML, and files and paragraphs of test
-// scripts.
+// Folds returns the first and last lines of the parts of a file that an editor can fold: maps and lists of YAML, and files and
+// paragraphs of test scripts.
 func (p *Project) Folds(file string) [][2]int {
 	text := p.workspace.Text(file)
 	var list [][2]int
@@ -142,8 +142,8 @@ func (p *Project) Folds(file string) [][2]int {
 	return list
 }
 
-// Actions returns the findings of a file that have a fix and are about some lines. It leaves out fixes that change files outside
-// of the workspace.
+// Actions returns the findings on the lines from first to last of a file that have a fix. It leaves out fixes that change files
+// outside of the workspace.
 func (p *Project) Actions(file string, first, last int) []lint.Finding {
 	var list []lint.Finding
 	for _, f := range p.Findings()[file] {
@@ -155,7 +155,7 @@ func (p *Project) Actions(file string, first, last int) []lint.Finding {
 	return list
 }
 
-// Mendable reports whether a file of the workspace is a hook, or a program of a snap, that lint wants to be executable.
+// Mendable reports whether lint demands that a file of the workspace, a hook or a program of a snap, is executable.
 func (w *Workspace) Mendable(file string) bool {
 	if !w.Contains(file) {
 		return false
@@ -168,7 +168,7 @@ func (w *Workspace) Mendable(file string) bool {
 			}
 		}
 		if slices.ContainsFunc(s.Hooks, func(h snapfile.Hook) bool { return h.File == file }) {
-			return true // it was made just now
+			return true // the file is new
 		}
 	}
 	return false

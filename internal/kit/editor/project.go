@@ -13,9 +13,9 @@ import (
 	"aspects-poc/registry/confdb"
 )
 
-// A Project is what a workspace has at one moment: its confdb-schemas, the snaps that use them, and their test scripts.
+// A Project has the contents of a workspace at one moment: its confdb-schemas, the snaps that use them, and their test scripts.
 //
-// It has many methods because each question of an editor is one.
+// It has many methods because there is one for each question of an editor. It is not safe for concurrent use.
 type Project struct {
 	workspace *Workspace
 	Schemas   []*Schema
@@ -23,18 +23,18 @@ type Project struct {
 	tests     []string
 	broken    []lint.Finding // files that cannot be read
 
-	index []Occurrence // made when it is asked for
+	index []Occurrence // made by the first Index
 }
 
 // A Schema is a confdb-schema of the workspace.
 type Schema struct {
 	*document.Document
-	engine  func() *confdb.Schema // what is sound of it; made when it is first asked for
-	current bool                  // it is that of the present text of its file
-	snaps   []*lint.Snap          // those that use it
+	engine  func() *confdb.Schema // parses its sound parts at the first call
+	current bool                  // it is from the present text of its file
+	snaps   []*lint.Snap          // snaps with a plug for it
 }
 
-// Load reads the workspace. It reads again what has changed.
+// Load reads the files of the workspace that have changed, and returns the Project.
 func (w *Workspace) Load() *Project {
 	p := &Project{workspace: w}
 	for _, file := range w.files() {
@@ -82,13 +82,13 @@ func (p *Project) loadSchemas(file string) {
 	}
 }
 
-// schemaOf returns the confdb-schema of a name that is nearest to a file, or nil.
+// schemaOf returns the confdb-schema with a name that is nearest to a file, or nil.
 func (p *Project) schemaOf(file, name string) *Schema {
 	return p.nearest(file, func(s *Schema) bool { return s.Header("name") == name })
 }
 
-// nearest returns the confdb-schema of a kind that is nearest to a file, or nil. Among several in one folder it is the one in YAML:
-// the others were made from it.
+// nearest returns the confdb-schema that is nearest to a file among those for which is returns true, or nil. Among several in one
+// folder it prefers the one in YAML, from which the others were made.
 func (p *Project) nearest(file string, is func(*Schema) bool) *Schema {
 	var nearest *Schema
 	best := -1
@@ -103,7 +103,7 @@ func (p *Project) nearest(file string, is func(*Schema) bool) *Schema {
 	return nearest
 }
 
-// common returns the folders that two files have in common.
+// common returns the deepest folder that both files are in.
 func common(a, b string) string {
 	for dir := filepath.Dir(a); ; dir = filepath.Dir(dir) {
 		if below, err := filepath.Rel(dir, b); err == nil && filepath.IsLocal(below) || dir == filepath.Dir(dir) {
@@ -112,8 +112,8 @@ func common(a, b string) string {
 	}
 }
 
-// Findings returns what lint finds in the files that are open, and in those that belong to them, by file. Files in which it
-// finds nothing have an empty list.
+// Findings returns lint's findings by file, for the files that are open and the files that belong to them. A file without findings
+// has an empty list.
 func (p *Project) Findings() map[string][]lint.Finding {
 	open := p.workspace.open()
 	found := map[string][]lint.Finding{}
@@ -124,7 +124,7 @@ func (p *Project) Findings() map[string][]lint.Finding {
 	add := func(list []lint.Finding) {
 		for _, f := range list {
 			if unreadable[f.File] && f.Code != "unreadable" {
-				continue // it is about the text before
+				continue // the finding is about an earlier text
 			}
 			if !slices.ContainsFunc(found[f.File], f.Same) {
 				found[f.File] = append(found[f.File], f)
@@ -141,7 +141,7 @@ func (p *Project) Findings() map[string][]lint.Finding {
 	}
 	var ignore []string
 	if len(unreadable) > 0 {
-		ignore = []string{"schema-missing"} // it may be one of these
+		ignore = []string{"schema-missing"} // the missing one may be one of these
 	}
 	checked := map[*lint.Snap]bool{}
 	for _, s := range p.Schemas {
@@ -180,7 +180,7 @@ func (p *Project) snapAt(file string) *lint.Snap {
 	return nil
 }
 
-// viewOf returns the confdb-schema and the view that a plug is for.
+// viewOf returns the confdb-schema and the view of a plug; the confdb-schema is nil if the workspace does not have it.
 func (p *Project) viewOf(s *lint.Snap, plug *snapfile.Plug) (*Schema, string) {
 	if !plug.Confdb() {
 		return nil, ""
@@ -193,7 +193,7 @@ func (p *Project) viewOf(s *lint.Snap, plug *snapfile.Plug) (*Schema, string) {
 	return own, view
 }
 
-// schemaIn returns the confdb-schema of a file that is written at a line, or nil.
+// schemaIn returns the confdb-schema of a file that a line is part of, or nil.
 func (p *Project) schemaIn(file string, line int) *Schema {
 	var last *Schema
 	for _, s := range p.Schemas {
@@ -204,7 +204,7 @@ func (p *Project) schemaIn(file string, line int) *Schema {
 	return last
 }
 
-// Format returns the edits that bring a confdb-schema into the canonical layout. The error says why it stays as it is.
+// Format returns the edits that give a confdb-schema the canonical layout. It returns an error if the file cannot be formatted.
 func (p *Project) Format(file string) ([]edit.Edit, error) {
 	text := p.workspace.Text(file)
 	formatted, err := document.Format(file, text.Bytes())

@@ -11,7 +11,7 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// Renamable returns the name at a position, if it can have another one.
+// Renamable returns the occurrence at a position. It returns an error if its symbol cannot be renamed.
 func (p *Project) Renamable(file string, at document.Position) (Occurrence, error) {
 	here, ok := p.At(file, at)
 	switch {
@@ -35,8 +35,9 @@ func (p *Project) uses(symbol Symbol, file string) bool {
 	return slices.ContainsFunc(p.Index(), func(o Occurrence) bool { return o.File == file && o.Symbol == symbol })
 }
 
-// Rename gives what is at a position another name, wherever it is named: in confdb-schemas, snaps' files, hooks and test
-// scripts. With an entry of the storage schema it renames the requests that have its name.
+// Rename returns the change that gives the symbol at a position another name, in confdb-schemas, snaps' files, hooks and test
+// scripts. With an entry of the storage schema it renames the steps of requests that have its name. It returns an error if the symbol
+// cannot have the name.
 func (p *Project) Rename(file string, at document.Position, name string) (*edit.Fix, error) {
 	here, err := p.Renamable(file, at)
 	if err != nil {
@@ -72,8 +73,8 @@ func (p *Project) Rename(file string, at document.Position, name string) (*edit.
 	return fix, nil
 }
 
-// requestsOf returns the steps of requests that stand for an entry of the storage schema and have its name: the same number of
-// steps from the end of the two paths. A rule without a request has that of its storage path anyway.
+// requestsOf returns the steps of requests that lead to an entry of the storage schema and have its name. Such a step has the same
+// distance from the end of the request path as the entry has from the end of the storage path.
 func (p *Project) requestsOf(entry Symbol) []Symbol {
 	var list []Symbol
 	for _, s := range p.Schemas {
@@ -94,7 +95,7 @@ func (p *Project) requestsOf(entry Symbol) []Symbol {
 						}
 					}
 				}
-				// What is below a rule's end is requested by the names of entries, too.
+				// Below the end of a rule, the names of entries are steps of requests.
 				list = append(list, s.inner(view, rule.Request, rule.Storage, entry)...)
 			}
 		}
@@ -102,7 +103,7 @@ func (p *Project) requestsOf(entry Symbol) []Symbol {
 	return list
 }
 
-// inner returns the request for an entry below the end of a rule: a value may have its name as a key, and a request may go on.
+// inner returns the step of a request for an entry below the end of a rule, which has these paths.
 func (s *Schema) inner(view string, request, storage path.Path, entry Symbol) []Symbol {
 	way, found := s.entryOf(entry.id)
 	if found == nil {
@@ -121,7 +122,7 @@ func (s *Schema) inner(view string, request, storage path.Path, entry Symbol) []
 	return []Symbol{s.request(view, entry.Name, before.Bare())}
 }
 
-// taken says what has a name already; "" if nothing has.
+// taken returns the reason why a symbol cannot have a name that another one has, or "".
 func (p *Project) taken(symbol Symbol, name string) string {
 	other := symbol
 	other.Name = name
@@ -149,7 +150,7 @@ func (p *Project) taken(symbol Symbol, name string) string {
 	return ""
 }
 
-// beside returns the map of entries that an entry is in.
+// beside returns the map that has an entry, by the entry's id.
 func (s *Schema) beside(place string) *document.Node {
 	var found *document.Node
 	var visit func(n *document.Node, depth int)
@@ -172,7 +173,7 @@ func (s *Schema) beside(place string) *document.Node {
 	return found
 }
 
-// renameHooks renames the hooks of a plug: their files, and where a snap's file or a test script names them.
+// renameHooks adds the renames of a plug's hooks to a fix: those of their files, and of their names in snaps' files and test scripts.
 func (p *Project) renameHooks(fix *edit.Fix, plug Symbol, name string) {
 	for _, s := range p.Snaps {
 		if s.File != plug.id {

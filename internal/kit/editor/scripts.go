@@ -10,8 +10,8 @@ import (
 	"aspects-poc/internal/kit/snapfile"
 )
 
-// Hooks and test scripts are read by their words, not by what they do: a call of snapctl is a line with that word, and those
-// behind it up to the end of a statement.
+// This file reads hooks and test scripts word by word, without their meaning: a call of snapctl is a line with that word, and the
+// words behind it up to the end of the statement. Package calls follows what hooks do.
 
 // A word of a script, without its quotes.
 type word struct {
@@ -22,14 +22,14 @@ type word struct {
 
 // A statement is a call of snapctl in a hook, or a command of a test script.
 type statement struct {
-	words []word // from snapctl, or from the command
-	line  int    // the last one
+	words []word // the words behind snapctl, or from the command on
+	line  int    // its last line
 }
 
-// separators part words in any of the languages: outside of quotes, and for languages with lists also between them.
+// separators are the characters between words, outside of quotes, in the languages of hooks.
 const separators = " \t\r\n,()[];|&"
 
-// words returns the words of a line. Those in quotes are one word.
+// words returns the words of a line. A text in quotes is one word.
 func words(line string, number int) []word {
 	var list []word
 	runes := []rune(line)
@@ -38,7 +38,7 @@ func words(line string, number int) []word {
 		case strings.ContainsRune(separators, r):
 			i++
 		case r == '"' && (i > 0 && runes[i-1] == ')' || strings.HasPrefix(string(runes[i+1:min(i+3, len(runes))]), "$(")):
-			i++ // around a command, whose words count
+			i++ // a quote around $(…), which has words of its own
 		case r == '"' || r == '\'':
 			end := i + 1
 			for end < len(runes) && runes[end] != r {
@@ -171,7 +171,7 @@ func (x *indexer) argument(own *Schema, view string, w word) {
 	}
 }
 
-// keys adds the keys of a JSON object on one line, which follow a request path.
+// keys adds the keys of a JSON object on one line. The request path before leads to the object.
 func (x *indexer) keys(own *Schema, view, before, text string, start document.Position) {
 	above := []string{before}
 	name, value := "", false
@@ -215,8 +215,8 @@ func (x *indexer) keys(own *Schema, view, before, text string, start document.Po
 	}
 }
 
-// generic returns a request path with the placeholders of the rules in the place of what they stand for: http.url becomes
-// {protocol}.url if a rule is for that. The symbols of requests are about the rules' steps.
+// generic returns a request path as the matching rule has it, with its placeholders: http.url becomes {protocol}.url. Symbols of
+// requests are steps of rules.
 func (s *Schema) generic(view, request string) string {
 	if request == "" {
 		return ""
@@ -241,12 +241,12 @@ func (s *Schema) generic(view, request string) string {
 // viewCommands are the commands of test scripts with a view as their first argument, and requests behind it.
 var viewCommands = map[string]bool{"set": true, "unset": true, "get": true, "expect": true, "await": true}
 
-// test adds what the commands of a test script name.
+// test adds the names in the commands of a test script.
 func (x *indexer) test() {
 	for number := 1; number <= x.text.Lines(); number++ {
 		line := x.text.Line(number)
 		if strings.HasPrefix(line, "-- ") && strings.HasSuffix(line, " --") {
-			return // files from here on
+			return // the rest are files
 		}
 		if strings.HasPrefix(strings.TrimSpace(line), "#") {
 			continue
@@ -255,7 +255,7 @@ func (x *indexer) test() {
 	}
 }
 
-// command returns the words of a line of a test script from its command on: behind "!" and conditions, and behind fail REGEXP.
+// command returns the words of a line of a test script from its command on. It skips "!", conditions, and "fail REGEXP".
 func command(line string, number int) []word {
 	list := words(line, number)
 	for len(list) > 0 && (list[0].text == "!" || strings.HasPrefix(line[max(0, list[0].at.Column-2):], "[")) {
@@ -316,7 +316,7 @@ func (x *indexer) view(name string) (*Schema, string) {
 	return x.nearest(x.file, func(s *Schema) bool { return s.Headers.Get("views").Get(view) != nil }), view
 }
 
-// snapNamed returns the snap of a name that is nearest to the file, or nil.
+// snapNamed returns the first snap with a name, or nil. The name may be that of a parallel instance.
 func (p *Project) snapNamed(name string) *lint.Snap {
 	name, _, _ = strings.Cut(name, "_") // of a parallel instance
 	for _, s := range p.Snaps {
@@ -327,7 +327,7 @@ func (p *Project) snapNamed(name string) *lint.Snap {
 	return nil
 }
 
-// isWord reports whether a letter is one of the words that are completed.
+// isWord reports whether a character can be part of a word that is completed.
 func isWord(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.:${}[]/", r)
 }

@@ -98,8 +98,8 @@ func (c *checker) compareRule(old *ruleModel, view *viewModel) {
 	}
 }
 
-// answers reports whether a request serves all that an old request did. It may have other names of placeholders, a placeholder
-// instead of a name, or more steps: then it is one of several requests that replace the old one.
+// answers reports whether a request path leads to data that an old one led to. It may have other names of placeholders, a placeholder
+// instead of a name, or more steps: then several requests replace the old one.
 func answers(request, old path.Path) bool {
 	if len(request) < len(old) {
 		return false
@@ -114,8 +114,8 @@ func answers(request, old path.Path) bool {
 	return true
 }
 
-// shape returns a storage path whose placeholders are named after their position in the request. So paths that differ only in
-// the names of placeholders are equal.
+// shape returns a storage path with its placeholders named after their positions in the request. Paths that differ only in
+// the names of placeholders have the same shape.
 func shape(storage, request path.Path) string {
 	numbers := map[string]string{}
 	for i, accessor := range request {

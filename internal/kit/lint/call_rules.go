@@ -16,7 +16,7 @@ import (
 // interfaceHook matches the names of hooks that may use the attributes of a plug or slot.
 var interfaceHook = regexp.MustCompile(`^(un)?(prepare|connect)-(plug|slot)-|^disconnect-(plug|slot)-`)
 
-// checkCalls reports the calls of snapctl in a script that snapd refuses, or that do not do what they seem to.
+// checkCalls reports the calls of snapctl in a script that snapd refuses, or that do something else than their author expects.
 func (c *snapChecker) checkCalls(snap *Snap, h *script, kind string) {
 	for _, call := range h.asks {
 		if call.May {
@@ -119,7 +119,7 @@ func (c *snapChecker) checkCalls(snap *Snap, h *script, kind string) {
 	}
 }
 
-// checkTable reports plugs and requests that the hooks' table has, and the snap or the confdb-schema does not.
+// checkTable reports the plugs and requests in the hooks' table that the snap or the confdb-schema does not have.
 func (c *snapChecker) checkTable(snap *Snap) {
 	if snap.Table == nil {
 		return
@@ -184,8 +184,8 @@ func (c *snapChecker) noRule(p *snapfile.Plug, write bool) string {
 	return ""
 }
 
-// refusedRequest returns the engine's error for a request that can never be read, set or unset through a plug; "" if it can. near
-// means that another request of the view may be meant.
+// refusedRequest returns the engine's error for a request that can never be read, set or unset through a plug; "" if it can be. near
+// reports whether reason suggests another request of the view.
 func (c *snapChecker) refusedRequest(p *snapfile.Plug, verb, request string) (reason string, near bool) {
 	i := slices.IndexFunc(c.views, func(v *viewModel) bool { return v.name == c.viewOf(p) })
 	if i < 0 || c.views[i].parsed == nil || c.refused() {
@@ -227,8 +227,8 @@ func (c *snapChecker) refused() bool {
 	return c.broken || slices.ContainsFunc(c.findings.list, func(f Finding) bool { return f.File == c.doc.File && f.Level == Error })
 }
 
-// checkWayIn reports a load-view hook whose snap has no plug that can write, and a save-view hook whose snap has none that can
-// read. Such a hook can pass no values on.
+// checkWayIn reports a load-view hook whose snap has no plug that can write, and a save-view hook whose snap has no plug that can
+// read. Such a hook cannot exchange values with snapd.
 func (c *snapChecker) checkWayIn(snap *Snap, h *script, kind string, own *snapfile.Plug) {
 	if kind != "load-view-" && kind != "save-view-" || c.viewOf(own) == "" || c.noRule(own, kind == "load-view-") == "" {
 		return
@@ -247,7 +247,7 @@ func (c *snapChecker) checkWayIn(snap *Snap, h *script, kind string, own *snapfi
 		c.doc.Header("name"), what)
 }
 
-// feeds returns the views that hooks of custodians use during an access to another view. Such a use belongs to the running
+// feeds returns the views that hooks of custodians access during an access to another view. Such an access is part of the running
 // transaction and needs no hooks of its own.
 func (c *snapChecker) feeds() map[string]bool {
 	fed := map[string]bool{}

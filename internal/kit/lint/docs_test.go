@@ -14,7 +14,7 @@ import (
 
 const begin, end = "<!-- rules: go test ./internal/kit/lint -update writes them -->\n", "<!-- end of rules -->\n"
 
-// The page that findings point to tells of every rule. go test -update rewrites that part of it.
+// The page that findings name describes every rule. go test -update rewrites that part of it.
 func TestDocPage(t *testing.T) {
 	file := filepath.Join("..", "..", "..", filepath.FromSlash(lint.DocPage))
 	page, err := os.ReadFile(file)

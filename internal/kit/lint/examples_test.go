@@ -7,7 +7,7 @@ import (
 	"aspects-poc/internal/kit/lint"
 )
 
-// The examples have nothing that lint warns of.
+// lint has no finding in the examples.
 func TestExamples(t *testing.T) {
 	for schema, snaps := range map[string][]string{
 		"monitor/monitor.yaml": {"monitor/sensor"},

@@ -14,8 +14,8 @@ import (
 // An Explanation says more about a rule than its summary.
 type Explanation struct {
 	Rule
-	Why       string    // why the rule is there, and what snapd does or says
-	Bad, Good []Example // what gives the finding, and what does not
+	Why       string    // the reason for the rule, with snapd's behaviour or words
+	Bad, Good []Example // files with the finding, and files without it
 }
 
 // An Example is a file, or the part of a file that matters.
@@ -24,7 +24,7 @@ type Example struct{ File, Text string }
 //go:embed explain/*.txtar
 var explanations embed.FS
 
-// Explain returns what there is to say about a rule. ok is false if there is no such rule.
+// Explain returns the explanation of a rule. ok is false if there is no such rule.
 //
 // Each rule has a file in explain/: its comment is Why, and the files in it are the examples, in folders bad and good. A file
 // named schema.yaml has the views and the storage of a confdb-schema, without its headers.

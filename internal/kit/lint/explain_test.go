@@ -12,13 +12,13 @@ import (
 	"aspects-poc/internal/kit/lint"
 )
 
-// What stands around the examples of explanations, where they have no file for it.
+// The parts of a confdb-schema and a snap that the examples of explanations leave out.
 const (
 	exampleHeaders = "account-id: Zk3VtPq9LmNw8RxYbC5dFgH2jS7aUeT4\nname: lamp\nrevision: 1\n"
 	exampleSchema  = "views:\n  lamp-admin:\n    rules:\n      - {request: color, storage: v1.color}\nstorage:\n  schema: {v1: {schema: {color: string}}}\n"
 )
 
-// Each rule is explained: its bad example gives the finding, the good one does not, nor an error.
+// Each rule has an explanation: its bad example gives the finding, and its good one gives neither the finding nor an error.
 func TestExplanations(t *testing.T) {
 	for _, rule := range lint.Rules() {
 		t.Run(rule.Code, func(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// Fixes that need the text of a file: where a value ends, how it is quoted, how the lines around it are indented. A function
-// that cannot make its fix returns nil.
+// This file makes the fixes that depend on the text of a file: on the end of a value, its quotes, and the indentation of lines. A
+// function that cannot make its fix returns nil.
 
 // fixable returns the document's text, or nil if the document is signed: a change would break the signature.
 func (c *checker) fixable() *edit.Text {
@@ -28,12 +28,12 @@ func (c *checker) fixable() *edit.Text {
 	return c.text
 }
 
-// one is a fix of one edit.
+// one returns a fix with one edit.
 func one(title, file string, start, end document.Position, text string) *edit.Fix {
 	return &edit.Fix{Title: title, Edits: []edit.Edit{{File: file, Start: start, End: end, Text: text}}}
 }
 
-// rewritten is a fix that replaces a scalar that is written as was by another one, in the quotes that it has.
+// rewritten returns a fix that replaces the text was of a scalar by the text is, and keeps the quotes.
 func rewritten(text *edit.Text, file string, at document.Position, was, is string) *edit.Fix {
 	if text == nil {
 		return nil
@@ -45,7 +45,7 @@ func rewritten(text *edit.Text, file string, at document.Position, was, is strin
 	return one(fmt.Sprintf("write %s instead of %s", is, was), file, start, end, is)
 }
 
-// inner returns where the text of a scalar is, inside of its quotes.
+// inner returns the start and end of a scalar's text, inside its quotes. ok is false if the file has not the text was there.
 func inner(text *edit.Text, at document.Position, was string) (start, end document.Position, ok bool) {
 	end, ok = text.Token(at, was)
 	if !ok {
@@ -63,7 +63,7 @@ func inner(text *edit.Text, at document.Position, was string) (start, end docume
 	return at, end, true
 }
 
-// suggested returns the only name that a message of didYouMean suggests, "" for none or several.
+// suggested returns the name that a message of didYouMean suggests; "" if there is none, or if there are several.
 func suggested(hint string) string {
 	_, rest, found := strings.Cut(hint, "did you mean ")
 	if !found || strings.Contains(rest, " or ") || strings.Contains(rest, " instead of ") {
@@ -76,7 +76,7 @@ func suggested(hint string) string {
 	return name
 }
 
-// meantKey is the fix for a key that is misspelt; hint is that of didYouMean.
+// meantKey returns the fix for a misspelt key. hint is the result of didYouMean.
 func meantKey(text *edit.Text, file string, entry document.Entry, hint string) *edit.Fix {
 	name := suggested(hint)
 	if name == "" {
@@ -85,7 +85,7 @@ func meantKey(text *edit.Text, file string, entry document.Entry, hint string) *
 	return rewritten(text, file, entry.KeyPos, entry.Key, name)
 }
 
-// raiseRevision makes the revision the one behind a published one.
+// raiseRevision returns a fix that sets the revision to that of the published copy plus 1.
 func (c *checker) raiseRevision(published int) *edit.Fix {
 	text, raised := c.fixable(), strconv.Itoa(published+1)
 	if text == nil {
@@ -109,7 +109,7 @@ func (c *checker) raiseRevision(published int) *edit.Fix {
 	return one(title, c.doc.File, name.KeyPos, name.KeyPos, "revision: "+raised+"\n"+strings.Repeat(" ", name.KeyPos.Column-1))
 }
 
-// quotePlaceholder puts a {name} that YAML reads as a map in quotes.
+// quotePlaceholder returns a fix that puts a {name} in quotes, because YAML reads it as a map.
 func (c *checker) quotePlaceholder(at document.Position) *edit.Fix {
 	text := c.fixable()
 	if text == nil {
@@ -123,8 +123,8 @@ func (c *checker) quotePlaceholder(at document.Position) *edit.Fix {
 	return one("put it in quotes", c.doc.File, at, end, `"`+strings.ReplaceAll(written, " ", "")+`"`)
 }
 
-// prefixStorage puts all entries of the storage schema below v1, and says so in the storage paths of all rules. There is no fix
-// where a published copy has the storage as it is, nor where the top level says more about its entries.
+// prefixStorage returns a fix that puts all entries of the storage schema below v1, and adds v1 to the storage paths of all rules. It
+// returns nil if there is a published copy, or if the top level has constraints for its entries.
 func (c *checker) prefixStorage() *edit.Fix {
 	text, entries := c.fixable(), c.storage.Get("schema")
 	if text == nil || c.doc.Embedded || c.options.Against != nil || c.broken || c.failed() {
@@ -163,7 +163,7 @@ func (c *checker) prefixStorage() *edit.Fix {
 	c.everyRule(func(r *ruleModel) {
 		storage, request := r.node.Entry("storage"), r.node.Entry("request")
 		if r.parent != nil || len(r.At) != 2 {
-			return // its path is below that of the rule around it
+			return // the path of a content rule continues that of its parent
 		}
 		if !storage.Value.Is(document.String) {
 			ok = false
@@ -172,7 +172,7 @@ func (c *checker) prefixStorage() *edit.Fix {
 		at, _, sound := inner(text, storage.Value.Pos, storage.Value.Text)
 		ok = ok && sound
 		insert(at, "v1.")
-		if request == nil { // it is the storage path
+		if request == nil { // the storage path is also the request path
 			insert(storage.KeyPos, c.member(r.node, storage.KeyPos, "request", storage.Value.Text))
 		}
 	})
@@ -182,7 +182,7 @@ func (c *checker) prefixStorage() *edit.Fix {
 	return fix
 }
 
-// member returns an entry to put before a key of a map, with what parts the two.
+// member returns the text of an entry to insert before a key of a map, with the separator behind it.
 func (c *checker) member(of *document.Node, before document.Position, key, value string) string {
 	written := c.written(value)
 	switch text := c.fixable(); {
@@ -195,7 +195,7 @@ func (c *checker) member(of *document.Node, before document.Position, key, value
 	}
 }
 
-// written returns a path as the document's form wants it: in YAML with quotes only if it needs them.
+// written returns a path as text for the document's form. In YAML it has quotes only if it needs them.
 func (c *checker) written(value string) string {
 	if c.doc.Form == document.JSON || strings.ContainsAny(value, "{}[]") {
 		return `"` + value + `"`
@@ -203,7 +203,7 @@ func (c *checker) written(value string) string {
 	return value
 }
 
-// addRule adds a rule to the end of a view.
+// addRule returns a fix that adds a rule to the end of a view.
 func (c *checker) addRule(v *viewModel, request, storage, access string) *edit.Fix {
 	text, rules := c.fixable(), v.node.Get("rules")
 	if text == nil || !rules.Is(document.List) || len(rules.Items) == 0 {
@@ -259,8 +259,8 @@ func (c *checker) addRule(v *viewModel, request, storage, access string) *edit.F
 	return one(title, c.doc.File, at, at, item+"\n")
 }
 
-// missingRule is the rule that a hook lacks: for a request that no rule of the view has, where another view, or the storage
-// schema, tells what it is about.
+// missingRule returns a fix that adds a rule for a request that a hook uses and no rule of the plug's view has. The storage path is
+// that of another view's rule for the request, or a path of the storage schema of that name. It returns nil if there is neither.
 func (c *snapChecker) missingRule(p *snapfile.Plug, verb, request string) *edit.Fix {
 	i := slices.IndexFunc(c.views, func(v *viewModel) bool { return v.name == c.viewOf(p) })
 	wanted, err := path.ParseRequest(request)
@@ -270,13 +270,13 @@ func (c *snapChecker) missingRule(p *snapfile.Plug, verb, request string) *edit.
 	v := c.views[i]
 	for _, r := range v.rules {
 		if path.Overlap(r.Request, wanted) {
-			return nil // the rule is there, and gives other access
+			return nil // there is a rule with another access
 		}
 	}
 	access := "read-write"
-	if writes, told := viewWord(v.name); told && !writes {
+	if writes, known := viewWord(v.name); known && !writes {
 		if verb != "get" {
-			return nil // by its name the view only shows
+			return nil // the view's name says that it is only read
 		}
 		access = "read"
 	}
@@ -302,7 +302,7 @@ func (c *snapChecker) missingRule(p *snapfile.Plug, verb, request string) *edit.
 	return c.addRule(v, request, storage, access)
 }
 
-// below returns a path below each version of the storage schema, the newest first.
+// below returns the storage paths for a request below each version of the storage schema, the last version first.
 func (c *checker) below(request string) []string {
 	var list []string
 	for _, key := range slices.Backward(c.storage.Get("schema").Keys()) {
@@ -313,7 +313,8 @@ func (c *checker) below(request string) []string {
 	return list
 }
 
-// reachRule is the rule for an entry of the storage schema that no rule leads to: in the only view that is for all there is.
+// reachRule returns a fix that adds a rule for an entry of the storage schema that no rule leads to. The rule belongs to the only
+// view whose name says that it writes; it returns nil if there is no such view, or several.
 func (c *checker) reachRule(way []string) *edit.Fix {
 	if slices.ContainsFunc(way, func(step string) bool { return !path.ValidSubkey(step) }) || len(way) == 0 {
 		return nil
@@ -324,7 +325,7 @@ func (c *checker) reachRule(way []string) *edit.Fix {
 	}
 	var admin *viewModel
 	for _, v := range c.views {
-		if writes, told := viewWord(v.name); told && writes {
+		if writes, known := viewWord(v.name); known && writes {
 			if admin != nil {
 				return nil
 			}
@@ -343,7 +344,7 @@ func (c *checker) failed() bool {
 	return slices.ContainsFunc(c.list, func(f Finding) bool { return f.File == c.doc.File && f.Level == Error })
 }
 
-// renamePlug names a plug as the convention says: in the snap's file, in the names of its hooks, and in their texts.
+// renamePlug returns a fix that renames a plug in the snap's file, in the names of its hooks, and in their texts.
 func renamePlug(snap *Snap, p *snapfile.Plug, name string) *edit.Fix {
 	if snap.Plug(name) != nil || p.Entry.Value == nil {
 		return nil
@@ -388,7 +389,7 @@ func renamePlug(snap *Snap, p *snapfile.Plug, name string) *edit.Fix {
 	return fix
 }
 
-// renameHook gives the file of a hook another name.
+// renameHook returns a fix that renames the file of a hook.
 func renameHook(snap *Snap, h *script, name string) *edit.Fix {
 	if name == "" || h.File == snap.File || h.At != (document.Position{}) || snap.hasHook(name) || !strings.HasSuffix(h.File, h.Name) {
 		return nil
@@ -397,27 +398,27 @@ func renameHook(snap *Snap, h *script, name string) *edit.Fix {
 		Rename: []edit.Rename{{From: h.File, To: strings.TrimSuffix(h.File, h.Name) + name}}}
 }
 
-// executable makes a file executable.
+// executable returns a fix that makes a file executable.
 func executable(file string) *edit.Fix {
 	return &edit.Fix{Title: "make it executable", Executable: []string{file}}
 }
 
-// emptyHook makes a hook that does nothing.
+// emptyHook returns a fix that creates a hook that does nothing.
 func emptyHook(snap *Snap, name string) *edit.Fix {
 	return &edit.Fix{Title: "add the hook " + name + ", which does nothing",
 		Create: []edit.File{{Name: snapfile.HookFolder(snap.File) + "/" + name, Text: "#!/bin/sh\n", Executable: true}}}
 }
 
-// viewWord returns what the name of a view says of it: whether it may write; told is false if the name says nothing.
-func viewWord(name string) (writes, told bool) {
+// viewWord reports whether the name of a view says that the view may write. known is false if the name does not say.
+func viewWord(name string) (writes, known bool) {
 	words := strings.Split(name, "-")
-	if writes, told = viewWords[words[0]]; !told {
-		writes, told = viewWords[words[len(words)-1]]
+	if writes, known = viewWords[words[0]]; !known {
+		writes, known = viewWords[words[len(words)-1]]
 	}
-	return writes, told
+	return writes, known
 }
 
-// rewrittenPlug replaces the attribute of a plug.
+// rewrittenPlug returns a fix that sets an attribute of a plug.
 func rewrittenPlug(snap *Snap, p *snapfile.Plug, attribute, is string) *edit.Fix {
 	if is == "" {
 		return nil
@@ -429,7 +430,7 @@ func rewrittenPlug(snap *Snap, p *snapfile.Plug, attribute, is string) *edit.Fix
 	return rewritten(edit.NewText(snap.Text), snap.File, node.Pos, cmp.Or(node.Text, "none"), is)
 }
 
-// meantPlug replaces the name of a plug in a call of snapctl: on the call's line, or on one of those behind it.
+// meantPlug returns a fix that replaces the name of a plug in a call of snapctl, on the call's line or one of the next three.
 func meantPlug(h *script, at document.Position, was, is string) *edit.Fix {
 	if is == "" {
 		return nil

@@ -69,7 +69,7 @@ func agree(t *testing.T, doc *document.Document, rows int) {
 	}
 }
 
-// TestEdits spoils good documents at some places, in ways that people do not think of.
+// TestEdits breaks good documents at random places.
 func TestEdits(t *testing.T) {
 	sources := map[string][]byte{"network.json": testschema.Document()}
 	for _, name := range []string{"regrets", "required", "clean", "against"} {
@@ -95,7 +95,7 @@ func TestEdits(t *testing.T) {
 	}
 }
 
-// spoil changes one node below, or one key.
+// spoil changes a random node below n, or a random key.
 func spoil(r *rand.Rand, n *document.Node) {
 	var all []*document.Node
 	var collect func(*document.Node)

@@ -139,7 +139,7 @@ func (c *checker) checkUnquoted(node *document.Node) {
 	}
 }
 
-// textHeader returns true if a mandatory header is a text that is not empty. Else it reports the header.
+// textHeader reports whether a mandatory header is a text that is not empty. If not, it adds a finding.
 func (c *checker) textHeader(name string) bool {
 	switch header := c.doc.Headers.Get(name); {
 	case header == nil:

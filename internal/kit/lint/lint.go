@@ -1,4 +1,5 @@
-// Package lint checks a confdb-schema before snapd does. Its main function is Check.
+// Package lint checks a confdb-schema, and the snaps that use it, before snapd does. Its main functions are Check and CheckSnaps,
+// its main type is Finding.
 //
 //	doc, err := document.Parse("network.yaml", text)
 //	findings := lint.Check(doc, lint.Options{})
@@ -25,7 +26,7 @@ import (
 	"aspects-poc/registry/confdb"
 )
 
-// A Level tells how bad a finding is.
+// A Level is the severity of a finding.
 type Level string
 
 // The levels.
@@ -35,7 +36,7 @@ const (
 	Note    Level = "note"    // worth knowing
 )
 
-// A Finding is one thing to tell about a file.
+// A Finding is one fault, or one remark, about a place in a file.
 type Finding struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"`   // from 1
@@ -43,36 +44,36 @@ type Finding struct {
 	Level   Level  `json:"level"`
 	Code    string `json:"code"` // of the rule
 	Message string `json:"message"`
-	Help    string `json:"help,omitempty"` // what to do, if it is not plain
-	Doc     string `json:"doc"`            // where more is told
+	Help    string `json:"help,omitempty"` // what to do; "" if that is obvious
+	Doc     string `json:"doc"`            // page and anchor of the rule
 
-	Fix *edit.Fix `json:"fix,omitempty"` // what mends it; nil if a person has to
+	Fix *edit.Fix `json:"fix,omitempty"` // change that mends it; nil if there is none
 }
 
-// Same reports whether two findings say the same of the same place.
+// Same reports whether two findings have the same place, rule and message.
 func (f Finding) Same(other Finding) bool {
 	f.Fix, other.Fix = nil, nil
 	return f == other
 }
 
-// DocPage is the page that tells of the rules; each has an anchor named after its code.
+// DocPage is the page that describes the rules. Each rule has an anchor with its code.
 const DocPage = "docs/devkit/lint.md"
 
-// Options say what else to look at. The zero value looks at the document alone.
+// Options are options of Check and CheckSnaps. With the zero value, Check checks the document alone.
 type Options struct {
-	Account string             // the account ID that will sign, for documents and plugs that are compared with it
-	Against *document.Document // the copy that is published; nil for none
-	Snaps   []*Snap            // the snaps that use it
-	Schemas []string           // names of other confdb-schemas that are looked at, too
-	Ignore  []string           // codes of rules that shall be silent; errors that snapd makes cannot be ignored
+	Account string             // account ID that documents and plugs must have; "" for any
+	Against *document.Document // the published copy; nil for none
+	Snaps   []*Snap            // the snaps that use the confdb-schema
+	Schemas []string           // names of other confdb-schemas that the caller checks
+	Ignore  []string           // codes of rules that are not reported; errors are reported nevertheless
 	Enable  []string           // codes of rules that are off by default
 }
 
-// Check returns what there is to tell about a document, in the order of the files and lines.
+// Check returns the findings about a document and its snaps: those of the document first, then by file and line.
 func Check(doc *document.Document, options Options) []Finding {
 	c := newChecker(doc, options)
 	c.checkForm()
-	if doc.Header("type") == "aspect-bundle" { // of snapd up to 2.63, in words of its own: nothing else would be of use
+	if doc.Header("type") == "aspect-bundle" { // snapd up to 2.63 has it in another language; other findings would mislead
 		c.add("header", doc.Position("type"), "invalid assertion type: aspect-bundle")
 		return c.sorted(c.doc.File)
 	}
@@ -86,8 +87,8 @@ func Check(doc *document.Document, options Options) []Finding {
 	return c.sorted(c.doc.File)
 }
 
-// CheckSnaps returns what there is to tell about snaps whose confdb-schema is not at hand: their plugs, their hooks, and what
-// these ask snapctl for.
+// CheckSnaps returns the findings about snaps whose confdb-schema is not given: about their plugs, their hooks, and the hooks' calls
+// of snapctl.
 func CheckSnaps(options Options) []Finding {
 	c := newChecker(&document.Document{Headers: &document.Node{Kind: document.Map}}, options)
 	c.broken = true
@@ -95,8 +96,8 @@ func CheckSnaps(options Options) []Finding {
 	return c.sorted(c.doc.File)
 }
 
-// Unreadable is the finding that a document, or a snap's file, could not be read. The error is one of document.Parse or
-// ReadSnap; for others, such as a file that is not there, ok is false.
+// Unreadable returns the finding for an error of document.Parse or ReadSnap about the content of a file. ok is false for another
+// error, such as that of a file that does not exist.
 func Unreadable(err error) (found Finding, ok bool) {
 	var refused *document.Error
 	if !errors.As(err, &refused) {
@@ -106,25 +107,25 @@ func Unreadable(err error) (found Finding, ok bool) {
 		Code: "unreadable", Message: refused.Message, Doc: DocPage + "#unreadable"}, true
 }
 
-// Failed tells whether findings are reason to fail: an error, or with strict a warning.
+// Failed reports whether the findings have an error or, if strict is true, a warning.
 func Failed(findings []Finding, strict bool) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool {
 		return f.Level == Error || strict && f.Level == Warning
 	})
 }
 
-// A checker looks at one document.
+// A checker checks one document.
 //
-// It has many methods because each rule, or group of rules, is one.
+// It has many methods because there is one for each rule, or group of rules.
 type checker struct {
 	doc     *document.Document
 	options Options
 	findings
 
 	storage *document.Node // the storage schema; nil if there is none
-	schema  *confdb.Schema // what of the document is sound
+	schema  *confdb.Schema // the sound parts of the document
 	views   []*viewModel
-	broken  bool // nothing of the storage schema is sound
+	broken  bool // the storage schema has no sound parts
 
 	text *edit.Text // of the document, for fixes; nil until one is made
 }
@@ -147,17 +148,18 @@ func (c *checker) addTo(file, code string, at document.Position, format string, 
 	return c.report(file, "", code, at, format, args...)
 }
 
-// findings are what a checker reports.
+// findings collects the findings of a checker.
 type findings struct {
 	ignore, enable []string // as in Options
 	list           []Finding
-	full           bool // there are more than anyone reads
+	full           bool // there are more than maxFindings
 }
 
 // maxFindings is how many findings are reported of one document.
 const maxFindings = 200
 
-// report adds a finding and returns it, for its fix. What it returns for one that is not wanted belongs to nothing.
+// report adds a finding and returns it, so that the caller can set its fix. If the rule is not wanted or the list is full, it returns
+// a Finding that is not in the list.
 func (f *findings) report(file, help, code string, at document.Position, format string, args ...any) *Finding {
 	rule, ok := ruleOf(code)
 	if !ok {
@@ -179,7 +181,7 @@ func (f *findings) report(file, help, code string, at document.Position, format 
 	return &f.list[len(f.list)-1]
 }
 
-// sorted returns the findings: those of the document, whose file is own, first.
+// sorted returns the findings: those of the file own first, then by file and line.
 func (f *findings) sorted(own string) []Finding {
 	order := func(found Finding) int { return slices.Index([]Level{Error, Warning, Note}, found.Level) }
 	slices.SortStableFunc(f.list, func(a, b Finding) int {

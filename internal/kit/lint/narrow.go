@@ -14,7 +14,7 @@ import (
 // A comparison compares two storage schemas.
 type comparison struct{ new *checker }
 
-// A change is something that stored data, or snaps that rely on it, may not survive.
+// A change is a difference between two storage schemas that may break stored data, or snaps that use it.
 type change struct {
 	code string
 	at   document.Position
@@ -28,13 +28,13 @@ func where(way []string) string {
 	return strconv.Quote(dotted(way))
 }
 
-// narrowed returns the change that a definition no longer accepts some data.
+// narrowed returns a change of a definition that no longer accepts some data.
 func narrowed(way []string, at document.Position, format string, args ...any) change {
 	return change{"type-narrowed", at, where(way) + " " + fmt.Sprintf(format, args...)}
 }
 
-// types returns the changes from one definition to another: data that the first accepted and the second might refuse,
-// and marks that differ. at is the position to show for the second.
+// types returns the changes from one definition to another: the ways in which the second may refuse data that the first accepted,
+// and different marks. at is the position of the second.
 func (x comparison) types(way []string, was, is schema.Definition, at document.Position) []change {
 	if len(way) > deepDefinitions || was.Refused() || is.Refused() {
 		return nil
@@ -89,7 +89,7 @@ func marks(way []string, was, is schema.Definition, at document.Position) []chan
 	return changes
 }
 
-// alternatives compares alternatives: each that there was must fit one that there is, without a change.
+// alternatives compares alternatives: each old one must fit a new one without a change.
 func (x comparison) alternatives(way []string, was, is schema.Definition, at document.Position) []change {
 	for _, old := range flat(was) {
 		if !slices.ContainsFunc(flat(is), func(d schema.Definition) bool { return x.types(way, old, d, at) == nil }) {
@@ -148,7 +148,7 @@ func float(text string) float64 {
 	return number
 }
 
-// missingChoices returns which choices are gone, or "" if none is.
+// missingChoices describes the choices that are gone; "" if there are none.
 func missingChoices(was, is []string) string {
 	if was == nil {
 		return "has choices now"
@@ -160,7 +160,7 @@ func missingChoices(was, is []string) string {
 	return "no longer takes " + strings.Join(missing, ", ")
 }
 
-// textsNarrowed returns which texts are no longer accepted. Of two patterns it only knows whether they are the same.
+// textsNarrowed describes the texts that are no longer accepted. It cannot compare two different patterns, and reports them.
 func textsNarrowed(was, is schema.Definition) []string {
 	if choices := is.Choices(); choices != nil {
 		if missing := missingChoices(was.Choices(), choices); missing != "" {
@@ -222,7 +222,7 @@ func requiresMore(was, is [][]string) bool {
 	})
 }
 
-// keyed compares with a map whose keys are not fixed.
+// keyed compares a definition with a map that has no fixed entries.
 func (x comparison) keyed(way []string, was, is schema.Definition, at document.Position) []change {
 	var changes []change
 	values, hasValues := is.Values()

@@ -9,8 +9,8 @@ import (
 	"aspects-poc/internal/nearest"
 )
 
-// instead ends a message about something that is missing with the key of a map that may have been meant for it, "" if there is
-// none.
+// instead returns the end of a message about missing keys of a map. It suggests a key for one of the map's keys that is similar; "" if
+// there is none.
 func instead(of *document.Node, missing ...string) string {
 	for _, key := range missing {
 		if of.Get(key) != nil {
@@ -25,10 +25,10 @@ func instead(of *document.Node, missing ...string) string {
 	return ""
 }
 
-// question is the end of a message as help by itself.
+// question turns the result of instead or didYouMean into a text of its own.
 func question(ending string) string { return strings.TrimPrefix(ending, "; ") }
 
-// didYouMean ends a message about an unknown name with those known ones that may have been meant, "" if there are none.
+// didYouMean returns the end of a message about an unknown name. It suggests the known names that are similar; "" if there are none.
 func didYouMean(name string, known []string) string {
 	near := nearest.Names(name, known)
 	if len(near) == 0 {

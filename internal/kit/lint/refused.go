@@ -16,7 +16,7 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// readSchema has the engine parse the document, reports what it refuses, and keeps what is sound.
+// readSchema has the engine parse the document. It reports what the engine refuses, and stores the sound parts in c.schema.
 func (c *checker) readSchema() {
 	c.storage = c.doc.Storage()
 	views := c.doc.Headers.Get("views")
@@ -27,7 +27,7 @@ func (c *checker) readSchema() {
 	}
 }
 
-// account is the account that messages name and plugs must have, "" if it is not known.
+// account returns the account that messages name and plugs must have, or "" if it is not known.
 func (c *checker) account() string {
 	if account := c.doc.Header("account-id"); account != "" && !c.doc.Unfilled("account-id") {
 		return account
@@ -35,8 +35,8 @@ func (c *checker) account() string {
 	return c.options.Account
 }
 
-// refuse reports what the engine refuses. checkForm and checkHeaders report that there is no storage schema, or no map
-// of views.
+// refuse reports an error of the engine. It leaves a missing storage schema and a missing map of views to checkForm and
+// checkHeaders.
 func (c *checker) refuse(e *confdb.SchemaError) {
 	views := c.doc.Headers.Get("views")
 	switch {
@@ -70,7 +70,7 @@ func (c *checker) refuseView(view document.Entry, fault *faults.Fault) {
 	c.advise(help, code, viewPosition(view, fault), "%s", fault).Fix = c.correct(fault, node, help)
 }
 
-// inBody is fixable for parts of the storage schema: where that is a text inside of the document, nothing is.
+// inBody is fixable for the storage schema. It returns nil also if the storage schema is a text inside the document.
 func (c *checker) inBody() *edit.Text {
 	if c.doc.Embedded {
 		return nil
@@ -78,7 +78,7 @@ func (c *checker) inBody() *edit.Text {
 	return c.fixable()
 }
 
-// correct is the fix for a type or a key that is misspelt; help is that of meant. node is what the fault is about.
+// correct returns the fix for a misspelt type or key. help is the result of meant, and node is the part with the fault.
 func (c *checker) correct(fault *faults.Fault, node *document.Node, help string) *edit.Fix {
 	var unknown *schema.UnknownTypeError
 	text := c.inBody()
@@ -110,7 +110,7 @@ func viewPosition(view document.Entry, fault *faults.Fault) document.Position {
 	case fault.Missing != nil:
 	case fault.Key || last < 0:
 		return view.KeyPos
-	case node == nil && fault.At[last] == "request": // which is the storage path
+	case node == nil && fault.At[last] == "request": // the storage path is also the request path
 		_, at = view.Value.Follow(append(slices.Clone(fault.At[:last]), "storage")...)
 	case node.Get("storage") != nil:
 		at = cmp.Or(node.Entry("request"), node.Entry("storage")).At()
@@ -118,12 +118,12 @@ func viewPosition(view document.Entry, fault *faults.Fault) document.Position {
 	return cmp.Or(at, view.KeyPos)
 }
 
-// elsewhere has the types of a storage schema by their names in other languages.
+// elsewhere has the types of a storage schema, by names of such types in other languages.
 var elsewhere = map[string]string{"integer": "int", "float": "number", "double": "number", "decimal": "number", "str": "string",
 	"text": "string", "boolean": "bool", "object": "map", "dict": "map", "dictionary": "map", "mapping": "map", "list": "array",
 	"sequence": "array", "tuple": "array", "set": "array"}
 
-// meant asks whether something else was meant, "" if nothing comes near. node is what the fault is about.
+// meant returns a question that suggests a correction, or "" if nothing is similar. node is the part with the fault.
 func meant(fault *faults.Fault, node *document.Node) string {
 	var unknown *schema.UnknownTypeError
 	switch {
@@ -138,7 +138,7 @@ func meant(fault *faults.Fault, node *document.Node) string {
 	return question(didYouMean(unknown.Name, []string{"int", "number", "string", "bool", "map", "array", "any"}))
 }
 
-// unquoted says what to do about a text in the place of a number, or of true or false.
+// unquoted returns help about a text in the place of a number or bool, or "" if cause is another error.
 func unquoted(cause error, node *document.Node) string {
 	var wrong *json.UnmarshalTypeError
 	if !errors.As(cause, &wrong) || wrong.Value != "string" {

@@ -31,7 +31,7 @@ func (c *checker) checkReach() {
 	}
 }
 
-// unreached reports the uppermost storage paths that no rule reaches: neither they nor a path above or below them.
+// unreached reports the uppermost storage paths for which no rule leads to the path, above it or below it.
 func (c *checker) unreached(way []string, d schema.Definition, at document.Position) {
 	if len(way) > 0 && !c.anyRule(func(r *ruleModel) bool { return agree(r.Storage, way) }) {
 		if c.doc.Headers.Get("views") != nil { // else checkHeaders reports it
@@ -83,7 +83,7 @@ func (c *checker) checkTypes() {
 	c.checkRequired()
 }
 
-// references collects all texts of a part of a document. The references to aliases are among them.
+// references adds all texts of a part of a document to texts. The references to aliases are among them.
 func references(n *document.Node, texts map[string]bool) {
 	if n == nil {
 		return
@@ -103,7 +103,7 @@ var constraints = map[string][]string{
 	"map": {"schema", "required", "keys", "values"}, "array": {"values", "unique"},
 }
 
-// checkDefinition checks a definition as the document has it.
+// checkDefinition checks the keys and values of a definition in the document.
 func (c *checker) checkDefinition(n *document.Node, d schema.Definition) {
 	if !n.Is(document.Map) || d.Refused() {
 		return

@@ -9,7 +9,7 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// checkRegrets reports what snapd accepts and people regret later. It checks only the parts of the document that are valid.
+// checkRegrets reports what snapd accepts and people regret later. It checks only the sound parts of the document.
 func (c *checker) checkRegrets() {
 	for _, view := range c.views {
 		c.checkViewName(view)
@@ -111,7 +111,7 @@ func (c *checker) checkParameters(v *viewModel) {
 	}
 }
 
-// checkTwice reports rules of a view with the same request and the same storage, which both write.
+// checkTwice reports pairs of writable rules of a view with the same request path and the same storage path.
 func (c *checker) checkTwice(v *viewModel) {
 	seen := map[[2]string]bool{}
 	for i := range v.rules {
@@ -211,8 +211,8 @@ func secretInside(d schema.Definition) bool {
 	return found
 }
 
-// custodiansOnly reports whether a view cannot be written and only custodians have a plug for it, among the snaps of the
-// options. Custodians need such a view to read secrets that other snaps only write.
+// custodiansOnly reports whether a view cannot be written, and only custodians among Options.Snaps have a plug for it. Custodians
+// need such a view to read secrets that other snaps only write.
 func (c *checker) custodiansOnly(v *viewModel) bool {
 	if slices.ContainsFunc(v.rules, func(r ruleModel) bool { return r.Writable }) {
 		return false
@@ -233,7 +233,7 @@ func (c *checker) custodiansOnly(v *viewModel) bool {
 	return only
 }
 
-// checkPrefixes checks rules whose requests have a common prefix. snapd distributes a value for the prefix among them.
+// checkPrefixes checks rules whose requests have a common prefix. snapd divides a value for the prefix among them.
 func (c *checker) checkPrefixes(v *viewModel) {
 	reported := map[string]bool{}
 	once := func(code, prefix string) bool {
@@ -316,8 +316,8 @@ func begins(request, prefix path.Path) bool {
 	return len(request) >= len(prefix) && request[:len(prefix)].Bare() == prefix.Bare()
 }
 
-// checkNotices reports views that show single entries of a map that another rule can unset as a whole. After such an unset their
-// observers do not run.
+// checkNotices reports views that show single entries of a map, if another rule can unset the whole map. After such an unset, the
+// hooks of the views' observers do not run.
 func (c *checker) checkNotices() {
 	reported := map[string]bool{}
 	c.everyRule(func(w *ruleModel) {

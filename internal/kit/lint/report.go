@@ -53,7 +53,7 @@ func count(findings []Finding) (errors, warnings, notes int) {
 	return errors, warnings, notes
 }
 
-// WriteText writes findings in the format Text, with the words of levels as paint colours them.
+// WriteText writes findings in the format Text. paint returns the word of a level with its colour.
 func WriteText(w io.Writer, findings []Finding, paint func(level Level, word string) string) error {
 	var text strings.Builder
 	for _, f := range findings {
@@ -67,10 +67,10 @@ func WriteText(w io.Writer, findings []Finding, paint func(level Level, word str
 	return err
 }
 
-// within returns a text for the inside of a finding. No line of it looks like another finding.
+// within returns a message with its later lines indented, so that no line looks like another finding.
 func within(text string) string { return strings.ReplaceAll(plain.Text(text), "\n", "\n\t") }
 
-// Summary counts findings in words, "" if there are none.
+// Summary returns the numbers of findings by level in words, or "" if there are none.
 func Summary(findings []Finding) string {
 	errors, warnings, notes := count(findings)
 	var parts []string

@@ -178,7 +178,7 @@ func TestReadSnap(t *testing.T) {
 	}
 }
 
-// Findings without end are cut off.
+// Findings beyond maxFindings are left out.
 func TestMore(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("name: x\nviews: {control-a: {rules: [{storage: v1}]}}\nstorage:\n  schema:\n    v1: any\n")

@@ -6,7 +6,7 @@ import "slices"
 type Rule struct {
 	Code    string
 	Level   Level
-	Summary string // what is found, in one sentence
+	Summary string // the fault, in one sentence
 	Help    string // what to do about it
 	Off     bool   // reported only if Options.Enable has it
 }

@@ -85,7 +85,7 @@ func writeSARIF(w io.Writer, findings []Finding, version string) error {
 	return encoder.Encode(sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}})
 }
 
-// uri is a file's name as SARIF wants it: relative ones stay so, which is how code scanning finds them in a repository.
+// uri returns a file's name as a URI for SARIF. A relative name stays relative, so that code scanning finds the file in a repository.
 func uri(file string) string {
 	slashed := filepath.ToSlash(file)
 	if filepath.IsAbs(file) {

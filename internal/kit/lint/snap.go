@@ -15,10 +15,10 @@ import (
 	"aspects-poc/internal/nearest"
 )
 
-// A Snap is a snap as source or unpacked: its file, its scripts, and what lint has found out about its parts.
+// A Snap is a snap as source or unpacked: its file, its scripts, and the facts about its parts that the rules need.
 type Snap struct {
 	*snapfile.Snap
-	Table   *snapfile.Table // of the hooks that registry new has written, or nil
+	Table   *snapfile.Table // table of hooks that registry new wrote, or nil
 	scripts []script        // its hooks and those that parts install, sorted by name
 
 	built   bool // a build may add hooks
@@ -31,7 +31,7 @@ type Snap struct {
 	file func(path string) (fs.FileInfo, error) // returns a file of the snap; nil if not all files are known
 }
 
-// A strange key is probably a misspelt one.
+// A strange is a key that is probably misspelt.
 type strange struct {
 	key, meant string
 	at         document.Position
@@ -40,7 +40,7 @@ type strange struct {
 // A script is a hook with its text.
 type script struct {
 	snapfile.Hook
-	text []byte       // nil if there is no script, or it is a binary
+	text []byte       // nil if the hook has no file, or a binary one
 	asks []calls.Call // its calls of snapctl
 }
 
@@ -52,7 +52,7 @@ const maxHook = 1 << 20
 func ReadSnap(name string) (*Snap, error) { return ReadSnapWith(name, os.ReadFile) }
 
 // ReadSnapWith is ReadSnap with a function that returns the text of a file, such as one that an editor has not saved yet.
-// Which files there are the disk tells.
+// It takes the names of files from the disk.
 func ReadSnapWith(name string, read func(name string) ([]byte, error)) (*Snap, error) {
 	found, err := snapfile.ReadWith(name, read)
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *Snap) readKeys(top *document.Node) {
 }
 
 // readParts finds hooks that parts install, and programs that no part installs. If not all files of the parts can be known,
-// it finds out whether a part may install hooks: its scripts name hooks, its source has a folder of hooks, or a build system
+// it sets s.built if a part may install hooks: its scripts name hooks, its source has a folder of hooks, or a build system
 // such as make installs its files.
 func (s *Snap) readParts(top *document.Node) {
 	root := snapfile.Root(s.File)
@@ -135,7 +135,7 @@ func (s *Snap) readParts(top *document.Node) {
 	if known, err := snapfile.ReadParts(root, top); err == nil {
 		for path, file := range known.Files {
 			if filepath.Dir(path) == snapfile.HookFile("") {
-				s.bring(filepath.Base(path), file)
+				s.addHook(filepath.Base(path), file)
 			}
 		}
 		if known.Complete && len(parts.Keys()) > 0 {
@@ -168,7 +168,7 @@ func (s *Snap) readParts(top *document.Node) {
 	}
 }
 
-// made reports whether a program may be built before the snap: git ignores the place where a part takes it from.
+// made reports whether a program may be built before the snap: git ignores the file that a part copies.
 func made(root string, parts *document.Node, program string) bool {
 	for _, name := range parts.Keys() {
 		part := parts.Get(name)
@@ -228,8 +228,8 @@ func ignored(root, path string) bool {
 	return false
 }
 
-// bring adds a hook that a part installs, unless the project has a hook of this name.
-func (s *Snap) bring(name, file string) {
+// addHook adds a hook that a part installs, unless the project has a hook of this name.
+func (s *Snap) addHook(name, file string) {
 	i := slices.IndexFunc(s.scripts, func(h script) bool { return h.Name == name })
 	if i >= 0 && s.scripts[i].File != s.File {
 		return

@@ -18,10 +18,10 @@ import (
 	"aspects-poc/internal/kit/snapfile"
 )
 
-// A snapChecker looks at the snaps that use a document.
+// A snapChecker checks the snaps that use a document.
 type snapChecker struct {
 	*checker
-	missing []string // confdb-schemas that are reported as not given
+	missing []string // confdb-schemas for which there is a finding schema-missing
 }
 
 // checkSnaps checks the snaps that use the confdb-schema, and that each view has one custodian with the hooks that it needs.
@@ -146,11 +146,11 @@ func (c *checker) viewOf(p *snapfile.Plug) string {
 	return view
 }
 
-// fillAccounts puts the account into plugs that have a placeholder. If no flag gives the account, it reports the first
-// placeholder. In an unpacked snap a placeholder stays, as snapd reads it as a wrong account.
+// fillAccounts replaces placeholders of accounts in plugs by the account. If no account is given, it reports the first
+// placeholder. It leaves placeholders of an unpacked snap, because snapd reads them as wrong accounts.
 func (c *snapChecker) fillAccounts(snap *Snap) {
-	told := c.options.Account != ""
-	if !told && filepath.Base(snap.File) == "snap.yaml" {
+	reported := c.options.Account != ""
+	if !reported && filepath.Base(snap.File) == "snap.yaml" {
 		return
 	}
 	for i := range snap.Plugs {
@@ -159,9 +159,9 @@ func (c *snapChecker) fillAccounts(snap *Snap) {
 		if !p.Confdb() || !document.Placeholder(given) {
 			continue
 		}
-		if !told {
+		if !reported {
 			c.addTo(snap.File, "placeholder", p.At("account"), "the account is a placeholder: %s; fill it in, or give --account-id", given)
-			told = true
+			reported = true
 		}
 		p.Account = cmp.Or(c.account(), "not-known")
 	}
@@ -338,7 +338,7 @@ func (c *snapChecker) checkHook(snap *Snap, h *script) {
 	c.checkCalls(snap, h, kind)
 }
 
-// interpreterLine is the first line for a script; help is what the finding says.
+// interpreterLine returns the first line for a script that a finding's help suggests.
 func interpreterLine(help string) string {
 	if _, line, found := strings.Cut(help, "#!"); found {
 		return "#!" + line
@@ -352,8 +352,8 @@ var python = regexp.MustCompile(`(?m)^(?:import [a-z_][\w.]*(?: as \w+)?(?:, *[a
 // pythons has the version of Python in each base; core26 and bare have no Python.
 var pythons = map[string]string{"core20": "3.8", "core22": "3.10", "core24": "3.12", "core26": "", "bare": ""}
 
-// checkPython reports a hook whose first line names a Python that is not there. A path is a path of the base; env finds
-// programs of the snap as well.
+// checkPython reports a hook whose first line names a Python that the snap and its base do not have. An absolute path is a path of
+// the base; env also finds programs of the snap.
 func (c *snapChecker) checkPython(snap *Snap, h *script, words []string) bool {
 	version, known := pythons[snap.base]
 	if !known || len(words) == 0 {

@@ -13,8 +13,8 @@ import (
 	"aspects-poc/internal/kit/lint"
 )
 
-// TestVectors looks at every confdb-schema of the recorded cases of snapd's own engine (CONFORMANCE_DIR, as for package
-// confdb): what snapd refused is refused in the same words, and in what it took there is no error.
+// TestVectors checks every confdb-schema of the recorded cases of snapd's own engine (CONFORMANCE_DIR, as for package
+// confdb): lint refuses what snapd refused, in the same words, and finds no error in what snapd accepted.
 func TestVectors(t *testing.T) {
 	dir := os.Getenv("CONFORMANCE_DIR")
 	if dir == "" {
@@ -76,7 +76,7 @@ func TestVectors(t *testing.T) {
 	t.Logf("%d refused, %d taken", refused, taken)
 }
 
-// vectorDocument is what snap sign takes, of parts that may be anything.
+// vectorDocument returns JSON in the form for snap sign, of parts that may be anything.
 func vectorDocument(t *testing.T, account, name string, views any, storage json.RawMessage) []byte {
 	t.Helper()
 	var value any

@@ -18,7 +18,7 @@ func (c *checker) node(d schema.Definition) *document.Node {
 	return node
 }
 
-// position returns where something in the storage schema is.
+// position returns the position of a place in the storage schema.
 func (c *checker) position(at []string, steps ...string) document.Position {
 	_, position := c.storage.Follow(slices.Concat(at, steps)...)
 	return position
@@ -41,14 +41,14 @@ func (c *checker) along(storage path.Path) [][]schema.Definition {
 // deepDefinitions is the depth at which walks through definitions end. Data cannot be deeper.
 const deepDefinitions = 64
 
-// A step of a walk is a definition, and the way that data takes to it.
+// A step of a walk is a definition, with the way from the top level to it.
 type step struct {
 	schema.Definition
-	way    []string // of children's steps
+	way    []string // schema.Child.Step of each definition on the way
 	secret bool     // the definition or one around it is secret
 }
 
-// walk calls visit with a definition and all inside of it, outer ones first.
+// walk calls visit with a definition and all definitions inside it, outer ones first.
 func walk(d schema.Definition, visit func(step)) { walkFrom(step{d, nil, d.Secret()}, 0, visit) }
 
 func walkFrom(at step, depth int, visit func(step)) {
@@ -65,12 +65,12 @@ func walkFrom(at step, depth int, visit func(step)) {
 	}
 }
 
-// covers reports whether a storage path leads to the end of a way, or to something above it.
+// covers reports whether a storage path leads to the end of a way, or to a container of it.
 func covers(storage path.Path, way []string) bool {
 	return len(storage) <= len(way) && agree(storage, way)
 }
 
-// agree reports whether a storage path and a way are the same as far as both go.
+// agree reports whether a storage path and a way are the same up to the end of the shorter one.
 func agree(storage path.Path, way []string) bool {
 	for i := range min(len(storage), len(way)) {
 		switch step := way[i]; {
@@ -88,7 +88,7 @@ func agree(storage path.Path, way []string) bool {
 	return true
 }
 
-// dotted returns a way as people write it.
+// dotted returns a way as text, such as a.{…}.b[].
 func dotted(way []string) string {
 	var text strings.Builder
 	for i, step := range way {

@@ -7,10 +7,10 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// writesWhole tells whether some rule of the view writes all of the list or map that a rule goes into by a placeholder of
-// its request; with entry, all of one entry of it. snapd writes that first, so that the rules for parts of it find there
-// what they are about. Such a rule may be for the list, for an entry of another one, or for a map that the list is in; it
-// may name them by placeholders of its own.
+// writesWhole reports whether another rule of the view writes the whole list or map that contains the values for a placeholder in
+// r's request or, if entry is true, one whole entry of it. placeholder is its index in the request. snapd writes the value of such a
+// rule first, so the containers exist when it writes the values of rules for parts. The other rule may be for the list or map itself
+// or for a container of it, and may have placeholders of its own.
 func (v *viewModel) writesWhole(r *ruleModel, placeholder int, entry bool) bool {
 	container := r.Request[:placeholder]
 	end := slices.IndexFunc(r.Storage, func(a path.Accessor) bool {
@@ -39,7 +39,7 @@ func (v *viewModel) writesWhole(r *ruleModel, placeholder int, entry bool) bool 
 	return false
 }
 
-// unify returns what the placeholders of a request must stand for so that it is another one; ok is false if it never is.
+// unify returns the accessors for the placeholders of a request with which it equals another request. ok is false if there are none.
 func unify(request, other path.Path) (meant map[string]path.Accessor, ok bool) {
 	meant = map[string]path.Accessor{}
 	for i, accessor := range request {
@@ -57,7 +57,7 @@ func unify(request, other path.Path) (meant map[string]path.Accessor, ok bool) {
 	return meant, true
 }
 
-// substitute puts what placeholders stand for in their places.
+// substitute replaces the placeholders of a storage path by accessors.
 func substitute(storage path.Path, meant map[string]path.Accessor) path.Path {
 	written := make(path.Path, 0, len(storage))
 	for _, accessor := range storage {
@@ -69,7 +69,7 @@ func substitute(storage path.Path, meant map[string]path.Accessor) path.Path {
 	return written
 }
 
-// checkShown finds rules with content that show more of what they store than their content names.
+// checkShown reports rules with content that show entries which their content does not name.
 func (c *checker) checkShown(v *viewModel) {
 	for i := range v.rules {
 		r := &v.rules[i]
@@ -92,7 +92,7 @@ func (c *checker) checkShown(v *viewModel) {
 	}
 }
 
-// unnamed returns an entry of a type that no rule of some content leads to, "" if there is none.
+// unnamed describes an entry of a definition that no content rule leads to; "" if there is none.
 func unnamed(d schema.Definition, r *ruleModel, content []*ruleModel) string {
 	switch d.Kind() {
 	case "any":
@@ -101,7 +101,7 @@ func unnamed(d schema.Definition, r *ruleModel, content []*ruleModel) string {
 		}
 		for _, inner := range content {
 			if rest := inner.Storage[len(r.Storage):]; len(rest) < 2 && !slices.ContainsFunc(rest, func(a path.Accessor) bool { return !a.Open() }) {
-				return "" // all of it is named
+				return "" // the content rule leads to all entries
 			}
 		}
 		return "keys that nobody knows"

@@ -1,5 +1,5 @@
-// Package lsp speaks the Language Server Protocol with an editor: diagnostics, quick fixes, completion and the like for
-// confdb-schemas, snaps, hooks and test scripts. Its function is Serve. Package editor finds the answers.
+// Package lsp serves the Language Server Protocol to an editor: diagnostics, quick fixes, completion and the like for
+// confdb-schemas, snaps, hooks and test scripts. Its main function is Serve. Package editor finds the answers.
 //
 //	err := lsp.Serve(ctx, struct{io.Reader; io.Writer}{os.Stdin, os.Stdout}, lsp.Options{})
 //
@@ -25,16 +25,16 @@ import (
 	"github.com/sourcegraph/jsonrpc2"
 )
 
-// Options say how the server presents itself.
+// Options are options of Serve. The zero value is ready for use.
 type Options struct {
-	Version string                     // of the program
-	Explain func(code string) string   // says more about a rule, as Markdown; nil for nothing more
-	Report  func(what string, err any) // is told of what went wrong inside; nil for nobody
-	Pause   time.Duration              // how long nothing must be typed before lint looks; 0 means 40 ms
+	Version string                     // version of the program
+	Explain func(code string) string   // returns the explanation of a rule, as Markdown; nil for none
+	Report  func(what string, err any) // receives internal errors; nil discards them
+	Pause   time.Duration              // pause in typing before lint runs; 0 means 40 ms
 }
 
-// Serve answers an editor until it says exit, or closes the stream, or ctx ends. The error is for an editor that goes without
-// having said shutdown.
+// Serve answers an editor until it sends exit or closes the stream, or until ctx ends. It returns an error if the editor leaves
+// without a request shutdown.
 func Serve(ctx context.Context, stream io.ReadWriter, options Options) error {
 	if options.Pause == 0 {
 		options.Pause = 40 * time.Millisecond
@@ -47,7 +47,7 @@ func Serve(ctx context.Context, stream io.ReadWriter, options Options) error {
 	s.conn = jsonrpc2.NewConn(inner, jsonrpc2.NewBufferedStream(closer{stream}, jsonrpc2.VSCodeObjectCodec{}), s)
 	close(s.ready)
 	var looking sync.WaitGroup
-	looking.Go(func() { s.look(inner) })
+	looking.Go(func() { s.publishLoop(inner) })
 	select {
 	case <-s.conn.DisconnectNotify():
 	case <-s.left:
@@ -67,9 +67,9 @@ type closer struct{ io.ReadWriter }
 
 func (closer) Close() error { return nil }
 
-// A server is one conversation with an editor.
+// A server is one session with an editor.
 //
-// It has many methods because each request of the protocol is one.
+// It has many methods because there is one for each request of the protocol.
 type server struct {
 	options   Options
 	ready     chan struct{} // closed when conn is there
@@ -82,8 +82,8 @@ type server struct {
 	versions map[string]*int // of the open documents
 	shutdown bool
 
-	wake      chan struct{}     // something has changed
-	published map[string]string // the diagnostics that the editor has, by file; of the goroutine that looks
+	wake      chan struct{}     // holds a token if diagnostics may have changed
+	published map[string]string // diagnostics that the editor has, by file; only publishLoop uses it
 	left      chan struct{}     // closed at the notification exit
 	leave     sync.Once
 }
@@ -94,7 +94,7 @@ func (s *server) stopping() bool {
 	return s.shutdown
 }
 
-// methods answer requests and notifications.
+// methods returns the handlers of requests and notifications, by method.
 func (s *server) methods() map[string]func(json.RawMessage) (any, error) {
 	return map[string]func(json.RawMessage) (any, error){
 		"initialize":                       with(s.initialize),
@@ -121,7 +121,7 @@ func (s *server) methods() map[string]func(json.RawMessage) (any, error) {
 	}
 }
 
-// with decodes the parameters of a method.
+// with returns a handler that decodes the parameters of a method.
 func with[P any](method func(P) (any, error)) func(json.RawMessage) (any, error) {
 	return func(raw json.RawMessage) (any, error) {
 		var params P
@@ -134,7 +134,7 @@ func with[P any](method func(P) (any, error)) func(json.RawMessage) (any, error)
 	}
 }
 
-// Handle answers one message. Messages come one by one, in their order.
+// Handle answers one message. It is called for one message at a time, in their order.
 func (s *server) Handle(ctx context.Context, conn *jsonrpc2.Conn, request *jsonrpc2.Request) {
 	<-s.ready
 	result, err := s.answer(request)
@@ -167,7 +167,7 @@ const (
 	codeFailed = -32803 // RequestFailed
 )
 
-// answer calls the method of a message. A fault in one does not end the others.
+// answer calls the method of a message. A panic in a method becomes an error of its request.
 func (s *server) answer(request *jsonrpc2.Request) (result any, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -207,7 +207,7 @@ func (s *server) stop() error {
 	return nil
 }
 
-// initialize learns what the editor has open and can do, and tells what the server can do.
+// initialize reads the editor's folders and capabilities, and returns the server's capabilities.
 func (s *server) initialize(params initializeParams) (any, error) {
 	var roots []string
 	for _, folder := range params.WorkspaceFolders {
@@ -241,7 +241,7 @@ func (s *server) initialize(params initializeParams) (any, error) {
 	return object{"capabilities": capabilities, "serverInfo": object{"name": "aspects-poc registry lsp", "version": s.options.Version}}, nil
 }
 
-// initialized asks the editor to tell of files that change on disk.
+// initialized asks the editor to report files that change on disk.
 func (s *server) initialized() error {
 	if s.client.Workspace.DidChangeWatchedFiles.DynamicRegistration {
 		watchers := []object{}
@@ -309,14 +309,14 @@ func (s *server) didClose(params openParams) (any, error) {
 	return nil, s.changed(true)
 }
 
-// changed has the diagnostics made again; with scan the files on disk may be others.
+// changed wakes publishLoop. With scan, it first searches the folders for files again.
 func (s *server) changed(scan bool) error {
 	if scan {
 		s.workspace.Scan()
 	}
 	select {
 	case s.wake <- struct{}{}:
-	default: // it is to be looked at anyway
+	default: // publishLoop is about to run
 	}
 	return nil
 }

@@ -14,13 +14,13 @@ import (
 // An encoding is the unit in which a client counts the characters of a line.
 type encoding string
 
-// The encodings. UTF-16 is what a client means that says nothing.
+// The encodings. A client that names none uses UTF-16.
 const (
 	inUTF8  encoding = "utf-8"
 	inUTF16 encoding = "utf-16"
 )
 
-// choose returns the encoding for a client that offers some.
+// choose returns the best of the encodings that a client offers.
 func choose(offered []string) encoding {
 	for _, name := range offered {
 		if name == string(inUTF8) {
@@ -30,7 +30,7 @@ func choose(offered []string) encoding {
 	return inUTF16
 }
 
-// from returns a position of ours. One behind the end of a line is that end.
+// from converts a client's position to a document.Position. A position behind the end of its line becomes that end.
 func (e encoding) from(text *edit.Text, at position) document.Position {
 	line := text.Line(at.Line + 1)
 	column, units := 1, 0
@@ -44,7 +44,7 @@ func (e encoding) from(text *edit.Text, at position) document.Position {
 	return document.Position{Line: at.Line + 1, Column: column}
 }
 
-// to returns a client's position.
+// to converts a document.Position to a client's position.
 func (e encoding) to(text *edit.Text, at document.Position) position {
 	units, column := 0, 1
 	for _, r := range text.Line(at.Line) {
@@ -68,7 +68,7 @@ func (e encoding) span(text *edit.Text, start, end document.Position) span {
 	return span{e.to(text, start), e.to(text, end)}
 }
 
-// fileOf returns the path of a URI; ok is false if it is not that of a file.
+// fileOf returns the path in the URI of a file; ok is false for any other URI.
 func fileOf(uri string) (string, bool) {
 	parsed, err := url.Parse(uri)
 	if err != nil || parsed.Scheme != "file" || parsed.Path == "" || parsed.Host != "" && parsed.Host != "localhost" {

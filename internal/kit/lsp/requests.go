@@ -32,7 +32,7 @@ func (s *server) completion(params placeParams) (any, error) {
 	text := s.workspace.Text(file)
 	items := []completionItem{}
 	for i, item := range project.Complete(file, at) {
-		// The label is what editors compare with what is typed. Neovim 0.7 ignores the range of an item with a filterText.
+		// Editors compare the label with the typed text. Neovim 0.7 ignores the range of an item with a filterText.
 		items = append(items, completionItem{Label: strings.Trim(item.Label, `"`), Kind: completionKind(item.Role), Detail: item.Detail,
 			SortText: fmt.Sprintf("%04d", i), TextEdit: textEdit{s.encoding.span(text, item.Edit.Start, item.Edit.End), item.Edit.Text}})
 	}
@@ -162,7 +162,7 @@ func (s *server) rename(params placeParams) (any, error) {
 	return s.workspaceEdit(fix)
 }
 
-// workspaceEdit returns a fix as the client takes it. The error is for a client that cannot make or rename files.
+// workspaceEdit returns a fix in a form that the client accepts. It returns an error if the client cannot create or rename files.
 func (s *server) workspaceEdit(fix *edit.Fix) (*workspaceEdit, error) {
 	can := s.client.Workspace.WorkspaceEdit
 	can.DocumentChanges = can.DocumentChanges || len(can.ResourceOperations) > 0 // which are among those; Neovim 0.7 says the second only
@@ -263,7 +263,7 @@ func (s *server) codeAction(params actionParams) (any, error) {
 	return list, nil
 }
 
-// fill puts a fix into an action. It reports false if the client cannot do it.
+// fill adds a fix to an action. It returns false if the client cannot perform the fix.
 func (s *server) fill(action *codeAction, fix *edit.Fix) bool {
 	executables := slices.Clone(fix.Executable)
 	for _, made := range fix.Create {
@@ -385,8 +385,8 @@ func (s *server) tokens(params placeParams) (any, error) {
 	return object{"data": data}, nil
 }
 
-// look makes the diagnostics whenever something has changed and nothing more was typed for a moment.
-func (s *server) look(ctx context.Context) {
+// publishLoop publishes diagnostics after each change, when nothing more was typed for Options.Pause, until ctx ends.
+func (s *server) publishLoop(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -429,8 +429,8 @@ func (s *server) publish(ctx context.Context) {
 			message.Diagnostics = append(message.Diagnostics, s.diagnostic(text, f))
 		}
 		raw, err := json.Marshal(message)
-		before, told := s.published[file]
-		if err != nil || told && before == string(raw) || !told && len(message.Diagnostics) == 0 && message.Version == nil {
+		before, sent := s.published[file]
+		if err != nil || sent && before == string(raw) || !sent && len(message.Diagnostics) == 0 && message.Version == nil {
 			continue
 		}
 		if len(message.Diagnostics) == 0 && message.Version == nil {
@@ -458,7 +458,7 @@ func (s *server) diagnostic(text *edit.Text, f lint.Finding) diagnostic {
 	return d
 }
 
-// place returns what of a text a finding is about: the value, or the word, at its position.
+// place returns the start and end of the value, or the word, at the position of a finding.
 func place(text *edit.Text, f lint.Finding) (start, end document.Position) {
 	start = document.Position{Line: f.Line, Column: f.Column}
 	if end, ok := text.Token(start, ""); ok && end.Line == start.Line {

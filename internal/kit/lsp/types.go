@@ -34,7 +34,7 @@ type initializeParams struct {
 	Capabilities clientCapabilities `json:"capabilities"`
 }
 
-// clientCapabilities is what the server asks of a client.
+// clientCapabilities are the capabilities of a client that the server uses.
 type clientCapabilities struct {
 	General struct {
 		PositionEncodings []string `json:"positionEncodings"`
