@@ -1,12 +1,11 @@
-// Package assertion reads snapd's assertions and checks who signed them.
+// Package assertion reads snapd's assertions and verifies their signatures. Its main types are Assertion and Keys.
 //
 //	list, err := assertion.DecodeAll(text)
 //	key, err := assertion.ReadKey(file)
 //	err = assertion.NewKeys(key).Check(list[0])
 //
-// An assertion is text: headers, a body if there is one, and a signature over both. What a confdb-schema's headers and
-// body mean is package confdb's business. The form was taken from what the snap command of snapd 2.77.1 signs and
-// prints; testdata has samples of it.
+// An assertion is text: headers, perhaps a body, and a signature over both. Package confdb parses the headers and the body of a
+// confdb-schema. The form of the text is that of the snap command of snapd 2.77.1; testdata has samples.
 package assertion
 
 import (
@@ -26,19 +25,19 @@ import (
 // An Assertion is one document. It is immutable.
 type Assertion struct {
 	headers map[string]any
-	content []byte // what is signed: headers, and the body if there is one
+	content []byte // the signed text: headers, and the body if there is one
 	body    []byte
-	sign    []byte // the signature as it is written, without the newline that ends it
+	sign    []byte // the signature as text, without its last newline
 }
 
-// Limits of what is read at once; an assertion that is larger is none.
+// Limits of an assertion in bytes. A larger one is an error.
 const (
 	maxHeaders = 128 << 10
 	maxBody    = 2 << 20
 	maxSign    = 128 << 10
 )
 
-// keys are the headers that name an assertion of a type, in the order in which snapd prints them: all types of snapd 2.77.
+// keys has the headers that identify an assertion, by type, in the order in which snapd prints them. It has all types of snapd 2.77.
 var keys = map[string][]string{
 	"account":                {"account-id"},
 	"account-key":            {"public-key-sha3-384"},
@@ -68,16 +67,16 @@ var keys = map[string][]string{
 	"validation-set":         {"series", "account-id", "name", "sequence"},
 }
 
-// Types returns the types of assertions that are known here, sorted.
+// Types returns the types of assertions that Decode accepts, sorted.
 func Types() []string { return slices.Sorted(maps.Keys(keys)) }
 
-// Known tells whether there is a type of this name.
+// Known reports whether Decode accepts the type.
 func Known(kind string) bool {
 	_, known := keys[kind]
 	return known
 }
 
-// Decode reads one assertion. The error says what is wrong with the text.
+// Decode reads one assertion. It does not verify the signature. It returns an error, mostly in snapd's words, for any other text.
 func Decode(text []byte) (*Assertion, error) {
 	a, rest, err := decode(text)
 	if err != nil {
@@ -89,13 +88,13 @@ func Decode(text []byte) (*Assertion, error) {
 	return a, nil
 }
 
-// DecodeAll reads a stream of assertions with empty lines between them, as `snap known` prints it.
+// DecodeAll reads a stream of assertions with empty lines between them, as `snap known` prints it. The errors are those of Decode.
 func DecodeAll(text []byte) ([]*Assertion, error) {
 	var list []*Assertion
 	for text = bytes.TrimLeft(text, "\n"); len(text) > 0; text = bytes.TrimLeft(text, "\n") {
 		a, rest, err := decode(text)
 		if errors.Is(err, errShort) {
-			err = io.ErrUnexpectedEOF // as who reads a stream sees it
+			err = io.ErrUnexpectedEOF // snapd's error for a stream
 		}
 		if err != nil {
 			if len(list) > 0 {
@@ -110,7 +109,7 @@ func DecodeAll(text []byte) ([]*Assertion, error) {
 
 var errShort = errors.New("assertion content/signature separator not found")
 
-// decode reads the first assertion of a text and returns what follows it.
+// decode reads the first assertion of a text and returns the text behind it.
 func decode(text []byte) (*Assertion, []byte, error) {
 	head, rest, found := bytes.Cut(text, []byte("\n\n"))
 	if !found {
@@ -151,7 +150,7 @@ func decode(text []byte) (*Assertion, []byte, error) {
 	return a, rest, a.check()
 }
 
-// check looks for what every assertion has, and for what names this one.
+// check returns an error if a header is missing that every assertion, or each of this type, has.
 func (a *Assertion) check() error {
 	for _, name := range []string{"type", "authority-id", "sign-key-sha3-384"} {
 		if name == "authority-id" && a.Type() == "account-key-request" {
@@ -190,7 +189,7 @@ func (a *Assertion) needs(name string) error {
 	}
 }
 
-// number reads a header that is a number of zero or more; 0 if it is not there.
+// number returns a header that is a number from 0 up, or 0 if there is none.
 func (a *Assertion) number(name string) (int, error) {
 	value, found := a.headers[name]
 	if !found {
@@ -207,28 +206,28 @@ func (a *Assertion) number(name string) (int, error) {
 	return number, nil
 }
 
-// Type returns the type, "confdb-schema" for one.
+// Type returns the type, such as "confdb-schema".
 func (a *Assertion) Type() string { return a.Header("type") }
 
-// Header returns a header that is text, else "".
+// Header returns a header that is text; "" if it is missing or no text.
 func (a *Assertion) Header(name string) string {
 	text, _ := a.headers[name].(string)
 	return text
 }
 
-// Headers returns all headers: texts, and lists and maps of them.
+// Headers returns all headers: strings, and []any and map[string]any of them. The caller may change the result.
 func (a *Assertion) Headers() map[string]any { return clone(a.headers).(map[string]any) }
 
-// Revision returns the revision; 0 where there is none.
+// Revision returns the revision, or 0 if there is none.
 func (a *Assertion) Revision() int {
-	number, _ := a.number("revision") // decode has looked at it
+	number, _ := a.number("revision") // decode has checked it
 	return number
 }
 
-// Body returns the body, empty where there is none.
+// Body returns the body; it is empty if there is none.
 func (a *Assertion) Body() []byte { return bytes.Clone(a.body) }
 
-// SignKey returns the ID of the key that is said to have signed.
+// SignKey returns the ID of the key that signed, according to the headers.
 func (a *Assertion) SignKey() string { return a.Header("sign-key-sha3-384") }
 
 // Encode returns the text, which ends in a newline.
@@ -236,7 +235,7 @@ func (a *Assertion) Encode() []byte {
 	return slices.Concat(a.content, []byte("\n\n"), a.sign, []byte("\n"))
 }
 
-// Key names an assertion among those of its type: the headers that do, as snapd lists them.
+// Key returns the values of the headers that identify an assertion among those of its type, in snapd's order.
 func (a *Assertion) Key() []string {
 	var key []string
 	for _, name := range keys[a.Type()] {
@@ -245,10 +244,10 @@ func (a *Assertion) Key() []string {
 	return key
 }
 
-// String names the assertion as snapd does: confdb-schema (network; account-id:acc).
+// String returns the assertion's name as snapd writes it, such as "confdb-schema (network; account-id:acc)".
 func (a *Assertion) String() string { return Name(a.Type(), a.headers) }
 
-// Name names an assertion of a type, found or not, by headers: the last that is part of its name stands first.
+// Name returns the name of an assertion as snapd writes it, from its type and headers. The assertion need not exist.
 func Name(kind string, headers map[string]any) string {
 	names := keys[kind]
 	if len(names) == 0 {
@@ -262,7 +261,7 @@ func Name(kind string, headers map[string]any) string {
 	return text + ")"
 }
 
-// Document returns a confdb-schema in the form that `snap sign` takes: headers and, as text, the body, in one JSON object.
+// Document returns the assertion as JSON in the form for `snap sign`: an object of the headers, with the body as text.
 func (a *Assertion) Document() (json.RawMessage, error) {
 	headers := a.Headers()
 	for _, name := range []string{"body-length", "sign-key-sha3-384"} {

@@ -34,7 +34,7 @@ func signed(t testing.TB) *assertion.Assertion {
 	return a
 }
 
-// document is what was given to snap sign.
+// document returns the input of snap sign.
 func document(t testing.TB) json.RawMessage {
 	t.Helper()
 	var headers map[string]any

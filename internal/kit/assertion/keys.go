@@ -21,16 +21,16 @@ const version = 0x1
 // A Key is a public key that signs assertions.
 type Key struct {
 	ID      string // the SHA3-384 of its bytes, base64 as in URLs
-	Account string // whose it is; "" for a bare key, which may sign for anyone
-	Name    string // as its owner calls it
+	Account string // account ID of its owner; "" for a bare key, which may sign for any account
+	Name    string // name that its owner gave it
 
 	key          *packet.PublicKey
 	since, until time.Time // zero is unbounded
 }
 
 // ReadKey reads a public key in one of three forms: an account-key assertion, the account-key-request that `snap
-// export-key NAME --account ID` prints, or the bare key of `snap export-key NAME`. Whoever names the key trusts it: an
-// account-key's own signature, which is the store's, is not asked for.
+// export-key NAME --account ID` prints, or the bare key of `snap export-key NAME`. The caller trusts the key: ReadKey does not
+// verify the store's signature of an account-key.
 func ReadKey(text []byte) (*Key, error) {
 	if !bytes.Contains(text, []byte(":")) { // base64 has none
 		return parseKey(text)
@@ -82,7 +82,7 @@ func accountKey(a *Assertion) (*Key, error) {
 	return key, nil
 }
 
-// parseKey reads a key as the body of an account-key has it.
+// parseKey parses a key in the form that the body of an account-key has.
 func parseKey(text []byte) (*Key, error) {
 	raw, err := unpack(text)
 	if err != nil {
@@ -100,7 +100,7 @@ func parseKey(text []byte) (*Key, error) {
 	return &Key{ID: base64.RawURLEncoding.EncodeToString(sum[:]), key: public}, nil
 }
 
-// unpack undoes base64 in lines and checks the version.
+// unpack decodes base64 in lines, and checks and removes the version.
 func unpack(text []byte) ([]byte, error) {
 	raw, err := base64.StdEncoding.DecodeString(strings.NewReplacer("\n", "", "\r", "").Replace(string(bytes.TrimSpace(text))))
 	switch {
@@ -114,7 +114,7 @@ func unpack(text []byte) ([]byte, error) {
 	return raw, nil
 }
 
-// verify checks the assertion's signature with the key.
+// verify returns an error unless the assertion's signature was made with the key.
 func (k *Key) verify(a *Assertion) error {
 	raw, err := unpack(a.sign)
 	if err != nil {
@@ -139,7 +139,7 @@ func (k *Key) verify(a *Assertion) error {
 	return nil
 }
 
-// Keys are the keys that are trusted. The zero value trusts none.
+// Keys are trusted keys. The zero value has none.
 type Keys struct{ byID map[string]*Key }
 
 // NewKeys returns a set of keys.
@@ -151,7 +151,8 @@ func NewKeys(list ...*Key) Keys {
 	return k
 }
 
-// Check tells whether the assertion is signed with one of the keys, by the account that it names as its authority.
+// Check verifies the signature of an assertion. It returns an error unless one of the keys made it, while the key was valid, and
+// the key belongs to the account in authority-id. The error is an *UnknownKeyError if there is no such key.
 func (k Keys) Check(a *Assertion) error {
 	key := k.byID[a.SignKey()]
 	authority := a.Header("authority-id")
@@ -175,7 +176,7 @@ func (k Keys) Check(a *Assertion) error {
 	return nil
 }
 
-// An UnknownKeyError tells that nobody vouches for the key that signed.
+// An UnknownKeyError means that the key that signed is not trusted for the authority.
 type UnknownKeyError struct{ Key, Authority string }
 
 func (e *UnknownKeyError) Error() string {

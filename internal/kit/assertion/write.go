@@ -9,8 +9,7 @@ import (
 	schemadoc "aspects-poc/internal/document"
 )
 
-// Unsigned is a confdb-schema, in the form that `snap sign` takes, JSON, as an assertion that nobody has signed: see
-// UnsignedText.
+// Unsigned returns an unsigned confdb-schema, JSON in the form for `snap sign`, as an assertion; see UnsignedText.
 func Unsigned(document json.RawMessage) (*Assertion, error) {
 	text, err := UnsignedText(document)
 	if err != nil {
@@ -19,8 +18,8 @@ func Unsigned(document json.RawMessage) (*Assertion, error) {
 	return Decode(text)
 }
 
-// UnsignedText lays out a JSON form that `snap sign` takes, of whatever type, as an assertion with a signature that has
-// the shape of one and signs nothing.
+// UnsignedText returns the text of an assertion for JSON in the form for `snap sign`, of any type. In the place of the signature it
+// has a placeholder of the same form. It returns an error if an assertion cannot have the headers.
 func UnsignedText(document json.RawMessage) ([]byte, error) {
 	var headers map[string]any
 	if err := json.Unmarshal(document, &headers); err != nil {

@@ -65,8 +65,8 @@ func vectors(t *testing.T, each func(v vector, signable json.RawMessage)) {
 	}
 }
 
-// TestEverySchema generates from all confdb-schemas of the recorded cases. Go is formatted, so it is syntax; of both languages
-// some are compiled.
+// TestEverySchema generates code from all confdb-schemas of the recorded cases. The Go code is formatted, so its syntax is valid; some
+// code of both languages is compiled.
 func TestEverySchema(t *testing.T) {
 	dir := t.TempDir()
 	goModule(t, dir)
@@ -101,7 +101,7 @@ func TestEverySchema(t *testing.T) {
 	run(t, dir, "python3", "-m", "compileall", "-q", ".")
 }
 
-// TestDeterministic generates twice.
+// TestDeterministic generates the same code twice.
 func TestDeterministic(t *testing.T) {
 	for _, file := range []string{"testdata/lamp.yaml", "../../../examples/proxy/proxy.yaml"} {
 		one, other := read(t, file), read(t, file)

@@ -9,26 +9,25 @@ import (
 	"aspects-poc/registry/confdb"
 )
 
-// A page is what the documentation of a confdb-schema has, for both formats.
+// A page is the documentation of a confdb-schema, before it is printed as Markdown or HTML.
 type page struct {
 	title, summary string
 	header         []string
 	views          []section
 	links          []link
-	storage        []string // names of what links lead to, sorted
+	storage        []string // names of the parts of the storage that links lead to, sorted
 }
 
-// A section is about one view.
+// A section is the documentation of one view.
 type section struct {
 	name, summary string
-	access        []string // who may do what, a sentence each
+	access        []string // sentences that say who may do what
 	parameters    []row
 	rows          []row
 	examples      []string // command lines
 }
 
-// A row has the cells of a table: request path, type, what it demands, access, storage path; of a parameter its name, what it
-// is, and whether reads need it.
+// A row has the cells of a table: those of columns or of parameters.
 type row []cell
 
 type cell struct {
@@ -36,7 +35,7 @@ type cell struct {
 	code bool // it is a path or a value
 }
 
-// A link says that a view leads to a part of the storage.
+// A link is a connection from a view to a part of the storage.
 type link struct {
 	view, storage string
 	read, write   bool
@@ -93,7 +92,7 @@ func (v View) row(rule confdb.Rule) row {
 	return row{{rule.Request.String(), true}, {of.Words(), false}, {strings.Join(of.Notes(true), "; "), false}, {access, false}, {rule.Storage.String(), true}}
 }
 
-// Words names a type for people.
+// Words describes a type for people in a few words.
 func (t *Type) Words() string {
 	switch t.Kind {
 	case Text:
@@ -127,7 +126,7 @@ func (t *Type) Words() string {
 	return "anything"
 }
 
-// access says who may do what with a view, a sentence each.
+// access returns sentences that say who may do what with a view.
 func (s *Source) access(v View) []string {
 	plug := fmt.Sprintf("A snap with a connected plug (interface confdb, account %s, view %s/%s)", s.Parsed.Account, s.Parsed.Name, v.Name)
 	var list []string
@@ -151,7 +150,7 @@ func (s *Source) access(v View) []string {
 	return list
 }
 
-// each calls visit with a type and all that is inside.
+// each calls visit with a type and all types inside it.
 func (t *Type) each(visit func(*Type)) {
 	if t == nil {
 		return
@@ -166,7 +165,7 @@ func (t *Type) each(visit func(*Type)) {
 	}
 }
 
-// link adds what a rule leads to: the first two names of its storage path, as the first one is often a version.
+// link adds a link for a rule. It leads to the first two names of the storage path, since the first one is often a version.
 func (p *page) link(view string, rule confdb.Rule) {
 	storage := ""
 	for i, accessor := range rule.Storage {
@@ -191,8 +190,7 @@ func (p *page) link(view string, rule confdb.Rule) {
 // mostExamples limits the examples of a view.
 const mostExamples = 8
 
-// examples returns command lines that write through a view, and one that reads. The engine accepts each write, one after the
-// other.
+// examples returns command lines that write through a view, and one that reads. The engine accepts the writes in this order.
 func (s *Source) examples(v View) []string {
 	id := s.Parsed.ID() + "/" + v.Name
 	var lines []string
@@ -221,7 +219,7 @@ func (s *Source) examples(v View) []string {
 	return lines
 }
 
-// shellWord quotes a word for a shell where that is needed.
+// shellWord returns a word for a shell, in quotes if it needs them.
 func shellWord(word string) string {
 	if strings.ContainsFunc(word, func(c rune) bool {
 		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-_.=/:@%+,", c))

@@ -13,7 +13,7 @@ import (
 
 var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// TestExamplesAreTaken does what the examples of the documentation say on the imitated machine. A shell takes them apart.
+// TestExamplesAreTaken runs the examples of the documentation on the imitated machine. A shell parses them.
 func TestExamplesAreTaken(t *testing.T) {
 	shell := need.Program(t, "sh")
 	for _, file := range []string{"testdata/lamp.yaml", "../../../examples/proxy/proxy.yaml", "../../../examples/monitor/monitor.yaml"} {
@@ -52,7 +52,7 @@ func TestExamplesAreTaken(t *testing.T) {
 	}
 }
 
-// TestMarkdown has the page as it is.
+// TestMarkdown checks parts of the page.
 func TestMarkdown(t *testing.T) {
 	page := read(t, "testdata/lamp.yaml").Markdown()
 	for _, want := range []string{

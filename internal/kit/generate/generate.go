@@ -1,6 +1,6 @@
 // Package generate prints code and documentation from a confdb-schema: typed access in Go and Python, and tables of the views
-// in Markdown and HTML. Its main type is Source. All printers use one model: the tree of package viewschema, with names and
-// types that languages have (View, Type).
+// in Markdown and HTML. Its main type is Source. All printers use one model (View, Type): the tree of package viewschema with
+// names and types for programming languages. The generated Go code uses package registry/typed.
 //
 //	source, err := generate.Load("lamp.yaml", parsed, document)
 //	text, err := source.Python()
@@ -26,16 +26,17 @@ import (
 type Source struct {
 	File     string          // base name, for headers
 	By       string          // program and version, for headers
-	Parsed   *confdb.Schema  // with the account, which may be a stand-in
+	Parsed   *confdb.Schema  // with an account, which may be a placeholder
 	Document json.RawMessage // in the form for `snap sign`
-	Summary  string          // of the whole schema; "" for none
+	Summary  string          // of the confdb-schema; "" for none
 
 	summaries  map[string]string // of views
 	parameters map[string]map[string]string
 	presence   map[string]map[string]string
 }
 
-// New returns the Source of a confdb-schema. document is what parsed was parsed from.
+// New returns the Source of a confdb-schema. file and by are Source.File and Source.By. document is the JSON from which parsed was
+// parsed. It returns an error if the headers of document cannot be read.
 func New(file, by string, parsed *confdb.Schema, document json.RawMessage) (*Source, error) {
 	s := &Source{File: file, By: by, Parsed: parsed, Document: document, summaries: map[string]string{},
 		parameters: map[string]map[string]string{}, presence: map[string]map[string]string{}}
@@ -63,8 +64,8 @@ func New(file, by string, parsed *confdb.Schema, document json.RawMessage) (*Sou
 	return s, nil
 }
 
-// Digest identifies what the output depends on: account, name, revision, views and storage schema, as SHA-256 in hexadecimal
-// digits. Comments and the form of the file do not count.
+// Digest returns a digest of the parts of the confdb-schema that the output depends on: account, name, revision, views and storage
+// schema. It is a SHA-256 in hexadecimal digits. Comments and the form of the file do not count.
 func (s *Source) Digest() string {
 	var headers map[string]any
 	if json.Unmarshal(s.Document, &headers) == nil {
@@ -82,7 +83,7 @@ func (s *Source) Digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Header returns the lines that say from what a file is made.
+// Header returns the lines at the beginning of a generated file, which name its source.
 func (s *Source) Header(language string) []string {
 	return []string{
 		fmt.Sprintf("Code generated from %s by %s registry generate %s. DO NOT EDIT.", s.File, s.By, language),
@@ -96,7 +97,7 @@ type View struct {
 	Rules              []confdb.Rule // in the order of the view
 	Parameters         []Parameter   // sorted by name
 	Readable, Writable bool
-	// Data is the type of the documents that the view shows and takes. Fields say if they are only in one of the two.
+	// Data is the type of the documents that the view shows and accepts. Field.Only marks fields of one of the two.
 	Data  *Type
 	Items []Item // by request path
 	// Paths are the request paths by which a document is written.
@@ -110,7 +111,7 @@ type Parameter struct {
 	Placeholder   bool
 }
 
-// An Item is what one request path leads to.
+// An Item is a request path of a view, with the type of its value.
 type Item struct {
 	Request            path.Path
 	Placeholders       []path.Accessor // in the order of the request
@@ -118,14 +119,14 @@ type Item struct {
 	Type               *Type
 }
 
-// Paths is a tree of the request paths by which a document is written: a value at a place with Own is written there, unless
-// Inner has places for all of its members. The key {} stands for any other.
+// Paths is a tree of the request paths by which a document is written. Own means that the place has a request path. A value is
+// written by it, unless the places in Inner cover all of the value's members. The key {} stands for all other keys.
 type Paths struct {
 	Own   bool
 	Inner map[string]*Paths
 }
 
-// Views returns the model, sorted by name. Names of types are unique among all views.
+// Views returns the views, sorted by name. Names of types are unique among all views.
 func (s *Source) Views() []View {
 	names := namer{}
 	var views []View
@@ -175,7 +176,7 @@ func (s *Source) view(name string, names namer) View {
 	return v
 }
 
-// constraints returns what a read can be constrained by.
+// constraints returns the parameters of reads of a view.
 func (s *Source) constraints(view string) []Parameter {
 	var list []Parameter
 	add := func(p Parameter) {
@@ -202,8 +203,8 @@ func (s *Source) constraints(view string) []Parameter {
 	return list
 }
 
-// paths returns the places of the rules that end at a node and below. A list is written as a whole: snapd writes the elements
-// in any order.
+// paths returns the places of the rules that end at a node and below. A list is written as a whole, since snapd writes elements in
+// random order.
 func paths(n *viewschema.Node) *Paths {
 	p := &Paths{Own: len(n.Rules) > 0 || n.Element != nil, Inner: map[string]*Paths{}}
 	if n.Element != nil {
@@ -218,8 +219,8 @@ func paths(n *viewschema.Node) *Paths {
 	return p
 }
 
-// together makes places for the maps that need certain keys: their keys have to be written by one request, as snapd checks
-// each request by itself.
+// together adds places for maps with required keys. These keys have to be written by one request, since snapd checks each request
+// by itself.
 func (s *Source) together(view string, p *Paths) {
 	common := map[string]path.Path{}
 	for _, rule := range s.Parsed.Rules(view) {
@@ -250,7 +251,7 @@ func (s *Source) together(view string, p *Paths) {
 	}
 }
 
-// demands reports whether a map, or an alternative that is one, needs certain keys.
+// demands reports whether a definition, or one of its alternatives, is a map with required keys.
 func demands(of schema.Definition) bool {
 	if of.Kind() == "alt" {
 		return slices.ContainsFunc(of.Below(), func(child schema.Child) bool { return demands(child.Definition) })
@@ -258,7 +259,7 @@ func demands(of schema.Definition) bool {
 	return slices.ContainsFunc(of.Required(), func(keys []string) bool { return len(keys) > 0 })
 }
 
-// shared returns how many accessors two paths begin with.
+// shared returns the number of accessors that two paths have in common at their beginnings.
 func shared(a, b path.Path) int {
 	n := 0
 	for n < min(len(a), len(b)) && a[n].Bare() == b[n].Bare() {
@@ -267,7 +268,7 @@ func shared(a, b path.Path) int {
 	return n
 }
 
-// stop has the values at a request path written as a whole.
+// stop removes the places below a request path, so that values there are written as a whole.
 func (p *Paths) stop(request path.Path) {
 	if len(request) == 0 || len(p.Inner) == 0 {
 		p.Own, p.Inner = true, map[string]*Paths{}

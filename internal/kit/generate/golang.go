@@ -14,8 +14,8 @@ import (
 
 var goPackage = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
-// Go returns a Go package over registry/typed: a struct for each kind of map, and a type for each view. name is that of the
-// package; "" means that of the confdb-schema.
+// Go returns the source of a Go package over registry/typed: a struct for each kind of map, and a type for each view. name is the
+// package's name; "" means the confdb-schema's name. It returns an error if the name cannot be that of a package.
 func (s *Source) Go(name string) ([]byte, error) {
 	if name == "" {
 		if name = strings.ReplaceAll(s.Parsed.Name, "-", ""); token.IsKeyword(name) {
@@ -60,7 +60,7 @@ func (s *Source) Go(name string) ([]byte, error) {
 
 type golang struct {
 	text     strings.Builder
-	constant []string // names of constants so far
+	constant []string // names of the constants that are printed already
 }
 
 func (g *golang) linef(format string, args ...any) { fmt.Fprintf(&g.text, format+"\n", args...) }
@@ -105,7 +105,7 @@ func (g *golang) structure(t *Type) {
 	g.linef("type plain %s\nreturn typed.Unmarshal(text, (*plain)(v), &v.%s, %s)\n}\n", name, entries, strings.Join(literal, ", "))
 }
 
-// choices prints a type for texts of which few are allowed.
+// choices prints a type for a text with choices, and a constant for each choice.
 func (g *golang) choices(t *Type, views []View) {
 	name := camel(t.Name)
 	g.linef("// %s is one of few texts. A later revision of the confdb-schema may allow more.\ntype %s string\n\nconst (", name, name)
@@ -201,23 +201,23 @@ func (g *golang) view(s *Source, v View, class string) {
 	}
 }
 
-// walk tells all paths, with "!" behind those that are written as a whole.
-func (p *Paths) walk(at string, tell func(string)) {
+// walk calls visit with each request path, with "!" behind those that are written as a whole.
+func (p *Paths) walk(at string, visit func(string)) {
 	if p == nil {
 		return
 	}
 	switch {
 	case p.Own && at != "" && len(p.Inner) == 0:
-		tell(at + "!")
+		visit(at + "!")
 	case p.Own && at != "":
-		tell(at)
+		visit(at)
 	}
 	for _, name := range sorted(p.Inner) {
 		below := name
 		if at != "" {
 			below = at + "." + name
 		}
-		p.Inner[name].walk(below, tell)
+		p.Inner[name].walk(below, visit)
 	}
 }
 

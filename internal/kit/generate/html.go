@@ -12,7 +12,7 @@ table{border-collapse:collapse;display:block;overflow-x:auto;margin:1rem 0}th,td
 th{background:#f2f2f2}code,pre{font:14px/1.5 ui-monospace,monospace}pre{background:#f2f2f2;padding:.8rem;overflow-x:auto}svg{max-width:100%;height:auto}
 footer{margin-top:3rem;color:#5a5a5a;font-size:14px;overflow-wrap:anywhere}`
 
-// HTML returns the documentation as one page of HTML, with a diagram in SVG, without scripts and other files.
+// HTML returns the documentation as one page of HTML with a diagram in SVG. The page needs no scripts and no other files.
 func (s *Source) HTML() string {
 	p := s.page()
 	var text strings.Builder
@@ -72,8 +72,8 @@ const (
 	gap                 = 240
 )
 
-// diagram prints the views on the left, the parts of the storage on the right, and lines between them: full ones where a view
-// writes, dashed ones where it only reads.
+// diagram prints the views on the left, the parts of the storage on the right, and a line for each link: a full one if the view
+// writes, a dashed one if it only reads.
 func (p page) diagram(linef func(string, ...any)) {
 	var left, right []string
 	for _, view := range p.views {

@@ -8,7 +8,7 @@ import (
 	"aspects-poc/internal/kit/hookrun/snapctl"
 )
 
-// snapctlFolder returns a folder with the program snapctl, which the test is by that name.
+// snapctlFolder returns a folder with the program snapctl, a link to this test program.
 func snapctlFolder(t testing.TB) string {
 	t.Helper()
 	own, err := os.Executable()

@@ -83,7 +83,7 @@ func markdownTable(linef func(string, ...any), columns []string, rows []row) {
 	}
 }
 
-// markdownText escapes what Markdown would take for more than text.
+// markdownText escapes the characters of a text that have a meaning in Markdown.
 func markdownText(text string) string {
 	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "|", `\|`,
 		"#", `\#`, "~", `\~`, "$", `\$`).Replace(oneLine(text))

@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// reserved are the names that generated code has for something else, folded.
+// reserved are the names that generated code uses otherwise, folded.
 var reserved = strings.Fields("any bool callable cast connection dict document float generic int item iterator list literal map none object " +
 	"optional readitem writeitem schemas sequence snapctl snapd str string tuple type union view " +
 	"confdberror nodata nomatch noview noschema unauthorized invalid badrequest mismatch nocustodian notconnected refused busy disabled " +
 	"unreachable outcomeunknown unsupported")
 
-// A namer gives names to types: words joined by dashes, that differ in more than their dashes. It maps folded names to what has
-// them.
+// A namer gives names to types: words joined by dashes. A name is folded without its dashes, and folded names are unique. The map has a
+// description of the type for each folded name.
 type namer map[string]string
 
-// unique returns a name for something that what describes: the first of the candidates that is free or has been given to the
-// same, else one with a number.
+// unique returns a name for a type with the description what. It is the first candidate that is free or belongs to a type of that
+// description; if there is none, the last candidate with a number.
 func (n namer) unique(what string, candidates ...string) string {
-	take := func(name string) bool {
+	reserve := func(name string) bool {
 		fold := strings.ReplaceAll(name, "-", "")
 		if slices.Contains(reserved, fold) || n[fold] != "" && n[fold] != what {
 			return false
@@ -30,19 +30,19 @@ func (n namer) unique(what string, candidates ...string) string {
 		return true
 	}
 	for _, name := range candidates {
-		if take(name) {
+		if reserve(name) {
 			return name
 		}
 	}
 	for i := 2; ; i++ {
-		if name := candidates[len(candidates)-1] + "-" + strconv.Itoa(i); take(name) {
+		if name := candidates[len(candidates)-1] + "-" + strconv.Itoa(i); reserve(name) {
 			return name
 		}
 	}
 }
 
-// name gives names to a type and what is inside: the view and the names that lead there. top is added to the name of the
-// outermost type.
+// name sets the names of a type and the types inside it. A name consists of the view's name and the names of the members that lead to
+// the type. top is added to the name of the outermost type.
 func (n namer) name(t *Type, at []string, top string) {
 	if t == nil {
 		return
@@ -52,7 +52,7 @@ func (n namer) name(t *Type, at []string, top string) {
 		if top != "" {
 			own += "-" + top
 		}
-		// What is inside has its names by its place, so the same type at another place is another one.
+		// The names of the types inside depend on the place, so an equal type at another place needs another name.
 		t.Name = n.unique(own+" "+t.text(), own)
 	}
 	for _, field := range t.Fields {
@@ -68,14 +68,14 @@ func (n namer) name(t *Type, at []string, top string) {
 	}
 }
 
-// words returns a name as words that a language joins.
+// words splits a name into words of letters and digits.
 func words(name string) []string {
 	return strings.FieldsFunc(name, func(c rune) bool {
 		return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z')
 	})
 }
 
-// camel returns a name in the form of types.
+// camel returns a name as that of a type: MaxSpeed for max-speed.
 func camel(name string) string {
 	var text strings.Builder
 	for _, word := range words(name) {
@@ -84,7 +84,7 @@ func camel(name string) string {
 	return text.String()
 }
 
-// members gives the items of a view names that differ from each other and from taken ones.
+// members returns a name for each item of a view. The names differ from each other and from taken ones.
 func (v View) members(taken ...string) []string {
 	var names []string
 	for _, item := range v.Items {

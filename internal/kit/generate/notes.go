@@ -2,7 +2,8 @@ package generate
 
 import "strings"
 
-// Notes says in words what a type demands beside its kind. With element it also speaks of the elements of a list.
+// Notes describes the constraints of a type in words, without its kind. With element, it also describes the constraints of a list's
+// elements.
 func (t *Type) Notes(element bool) []string {
 	var notes []string
 	if t == nil {
@@ -44,7 +45,7 @@ func (t *Type) Notes(element bool) []string {
 	return notes
 }
 
-// Notes says what a field demands, and if the view does not both read and write it.
+// Notes describes the constraints of a field in words, and whether the view only reads or only writes it.
 func (f Field) Notes() []string {
 	notes := f.Type.Notes(false)
 	if f.Only != "" {

@@ -26,8 +26,8 @@ var pythonErrors = map[error]string{
 var pythonKeywords = strings.Fields("and as assert async await bool break case class cls continue def del dict elif else except field finally float " +
 	"for from global if import in int is lambda list match nonlocal not object or pass property raise return self str super try type while with yield")
 
-// Python returns a Python module, for Python 3.8 and later, without other modules than those of Python: a class for each view, a
-// dataclass for each kind of map, and the client of snapd and snapctl that they use.
+// Python returns the source of a module for Python 3.8 and later, which needs only the standard library. It has a class for each
+// view, a dataclass for each kind of map, and the client of snapd and snapctl that they use.
 func (s *Source) Python() string {
 	views := s.Views()
 	p := &python{}
@@ -79,7 +79,7 @@ _T = TypeVar("_T")
 
 `
 
-// pythonWords prints the tables that tell kinds of errors from what snapd says, which this project's own client uses, too.
+// pythonWords prints the tables from snapd's kinds and messages to kinds of errors. This project's client uses the same tables.
 func pythonWords() string {
 	var text strings.Builder
 	text.WriteString("_KINDS: Tuple[Tuple[str, str, Type[ConfdbError]], ...] = (\n")
@@ -94,7 +94,7 @@ func pythonWords() string {
 	return text.String()
 }
 
-// quote returns a text as a literal of Python; those of Go in ASCII are also Python's.
+// quote returns a text as a literal of Python. A Go literal in ASCII is also one of Python.
 func quote(text string) string { return strconv.QuoteToASCII(text) }
 
 // docText returns a text for a docstring.
@@ -107,7 +107,7 @@ type python struct{ text strings.Builder }
 
 func (p *python) linef(format string, args ...any) { fmt.Fprintf(&p.text, format+"\n", args...) }
 
-// snake returns a name in the form of variables. client.py turns it into the name in JSON again.
+// snake returns a name as that of a variable: max_speed for max-speed. client.py converts it to the name in JSON.
 func snake(name string) string {
 	name = strings.ReplaceAll(name, "-", "_")
 	if slices.Contains(pythonKeywords, name) {
@@ -138,7 +138,7 @@ func (p *python) dataclass(t *Type) {
 	}
 }
 
-// rest returns a name for the members without a Field.
+// rest returns the name of the attribute for members without a Field.
 func (t *Type) rest(name string) string {
 	for slices.ContainsFunc(t.Fields, func(f Field) bool { return strings.ReplaceAll(f.Name, "-", "") == strings.ReplaceAll(name, "_", "") }) {
 		name = "other_" + name
@@ -254,7 +254,7 @@ func (p *python) read(v View) {
 	p.linef("        return cast(%s, self._watch(every, timeout))", quote("Iterator["+kind+"]"))
 }
 
-// writable returns the type of the request paths that can be unset.
+// writable returns the Python type of the request paths that can be unset.
 func (v View) writable() string {
 	var list []string
 	for _, item := range v.Items {

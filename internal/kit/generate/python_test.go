@@ -31,7 +31,7 @@ func newLamps(t *testing.T) *lamps {
 	return l
 }
 
-// python runs a program that knows the module, with its connection: snapctl with a cookie, or the socket.
+// python runs a program that imports the module, with its connection: snapctl with a cookie, or the socket.
 func (l *lamps) python(cookie, program string) error {
 	write(l.t, filepath.Join(l.dir, "program.py"), []byte("import sys\nfrom lamp import *\nSOCKET = "+`"`+l.Socket()+`"`+"\n"+program))
 	command := exec.Command(need.Program(l.t, "python3"), "-B", "program.py")
@@ -125,7 +125,7 @@ assert admin.get().serial == -2**60 and admin.get().factor == 1e300
 `)
 }
 
-// TestPythonErrors has the classes of errors.
+// TestPythonErrors checks the classes of errors.
 func TestPythonErrors(t *testing.T) {
 	l := newLamps(t)
 	l.Handle("change-view-lamp-admin", l.Rejecting("too bright: no"))
@@ -248,7 +248,7 @@ assert list(filtered.get(colour="red").rooms) == ["bath"]
 `)
 }
 
-// TestPythonTypes has checkers of types read the module, as an author's CI does.
+// TestPythonTypes runs type checkers on the module, as an author's CI does.
 func TestPythonTypes(t *testing.T) {
 	dir := t.TempDir()
 	for _, file := range []string{"testdata/lamp.yaml", "../../../examples/proxy/proxy.yaml"} {

@@ -28,10 +28,10 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// roundTripSchemas is how many random confdb-schemas TestRoundTrip takes; ASPECTS_ROUNDTRIP sets another number.
+// roundTripSchemas is how many random confdb-schemas TestRoundTrip uses; ASPECTS_ROUNDTRIP sets another number.
 const roundTripSchemas = 8
 
-// A roundTrip is a view of a random confdb-schema, each of a schema of its own, and a document for it.
+// A roundTrip is a view of a random confdb-schema with a document for it. Each has a confdb-schema of its own.
 type roundTrip struct {
 	Name     string          `json:"name"` // of the schema, the Python module and the Go package
 	Document json.RawMessage `json:"document"`
@@ -41,7 +41,7 @@ type roundTrip struct {
 	reason string // why the engine refuses it; "" if it does not
 }
 
-// An outcome is what a language has made of a roundTrip.
+// An outcome is the result of a roundTrip in one language.
 type outcome struct {
 	Error string          `json:"error"`
 	Read  json.RawMessage `json:"read"`
@@ -115,7 +115,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// roundTrips generates the cases. A document that the library refuses before the engine sees it makes none.
+// roundTrips generates the cases. It leaves out documents that the library refuses before the engine checks them.
 func roundTrips(t *testing.T, count int) []roundTrip {
 	t.Helper()
 	var cases []roundTrip
@@ -158,7 +158,7 @@ func roundTrips(t *testing.T, count int) []roundTrip {
 	return cases
 }
 
-// durable removes the marks of ephemeral data, which only hooks can keep.
+// durable removes the marks of ephemeral data, which only hooks can store.
 func durable(value any) {
 	switch value := value.(type) {
 	case map[string]any:
@@ -238,7 +238,7 @@ func decoded(text []byte) (value any, err error) {
 	return value, err
 }
 
-// hasNull also finds containers without anything, which cannot be stored.
+// hasNull reports whether a value has a null or an empty container, which cannot be stored.
 func hasNull(value any) bool {
 	switch value := value.(type) {
 	case nil:

@@ -11,12 +11,13 @@ import (
 	"aspects-poc/registry/confdb/path"
 )
 
-// accepts reports whether the engine takes a value into an empty confdb.
+// accepts reports whether the engine accepts a value for an empty databag.
 func (s *Source) accepts(view, request string, value any) bool {
 	return s.Parsed.Begin(databag.Bag{}).Write(view, map[string]any{request: value}) == nil
 }
 
-// sampled returns the request path of an item with names and indexes in the places of its placeholders.
+// sampled returns an example of the request path of an item: names and indexes replace the placeholders. whole is the type of the
+// view. It returns false if no name is found.
 func (i Item) sampled(whole *Type) (string, bool) {
 	request := slices.Clone(i.Request)
 	at := whole
@@ -39,7 +40,7 @@ func (i Item) sampled(whole *Type) (string, bool) {
 	return request.String(), true
 }
 
-// sampleName returns a name of a member of a map.
+// sampleName returns an example of a key of a map.
 func (t *Type) sampleName() (string, bool) {
 	switch {
 	case t.Kind == Struct && t.Element == nil:
@@ -54,7 +55,7 @@ func (t *Type) sampleName() (string, bool) {
 	return text, ok && isText && path.ValidSubkey(text)
 }
 
-// sample returns a value that the type accepts, as far as it can be told without the engine. ok is false if none is found.
+// sample returns an example of a value of the type. The engine may still refuse it. ok is false if none is found.
 func (t *Type) sample() (value any, ok bool) {
 	switch t.Kind {
 	case Text:
@@ -101,7 +102,7 @@ func (t *Type) sample() (value any, ok bool) {
 	return "text", true
 }
 
-// matching returns a text that matches a pattern.
+// matching returns a text that matches a pattern, and false if none is found.
 func matching(pattern string) (any, bool) {
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
@@ -113,7 +114,7 @@ func matching(pattern string) (any, bool) {
 	return text.String(), err == nil && matches && text.Len() > 0
 }
 
-// example writes a short text for a regular expression.
+// example writes a short text that matches a regular expression.
 func example(re *syntax.Regexp, text *strings.Builder) {
 	switch re.Op {
 	case syntax.OpLiteral:
@@ -141,7 +142,7 @@ func example(re *syntax.Regexp, text *strings.Builder) {
 	}
 }
 
-// pick returns a character of a class, one that people type if there is one.
+// pick returns a character of a class. It prefers letters and digits.
 func pick(class []rune) rune {
 	for _, liked := range "a1A0-._/" {
 		for i := 0; i+1 < len(class); i += 2 {

@@ -8,6 +8,6 @@ import (
 //go:embed schemafiles.json
 var schemaFiles []byte
 
-// SchemaFiles returns the JSON Schema (2020-12) of confdb-schemas themselves, as people write them in YAML or JSON. It refuses
-// keys that snapd does not know, as they are misspelt most of the time; all else that snapd accepts fits.
+// SchemaFiles returns a JSON Schema (2020-12) for files with a confdb-schema in YAML or JSON. It refuses keys that snapd ignores,
+// since these are mostly misspelt. It accepts everything else that snapd accepts.
 func SchemaFiles() []byte { return slices.Clone(schemaFiles) }

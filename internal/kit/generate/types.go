@@ -29,20 +29,20 @@ const (
 // A Type is the type of a value in the documents of a view.
 type Type struct {
 	Kind         Kind
-	Element      *Type   // List, Map, and of a Struct the type of members without a Field; nil for none
+	Element      *Type   // List, Map: of the elements; Struct: of the members without a Field; nil for none
 	Gaps         bool    // elements of the List can be null, which keeps the places of the others
 	Fields       []Field // Struct, sorted by name
 	Alternatives []*Type // Union
 
-	// What the engine demands of a Text, an Int, a Number, a List or the keys of a Map, for people to read.
-	Choices  []string // all that is allowed; nil for no limit
+	// Constraints of a Text, an Int, a Number, a List or the keys of a Map, as texts for people.
+	Choices  []string // the allowed values; nil for no limit
 	Pattern  string
 	Min, Max string
 	Unique   bool
-	Keys     *Type // Map: what its keys fit
+	Keys     *Type // Map: the type of its keys
 
 	Secret, Ephemeral bool
-	Required          []string // Struct: combinations of fields, of which one is needed, in words
+	Required          []string // Struct: combinations of fields in words, of which one is required
 
 	Name string // of a Struct, and of a Text with Choices: words joined by dashes
 }
@@ -51,10 +51,10 @@ type Type struct {
 type Field struct {
 	Name string
 	Type *Type
-	Only string // "read" or "write": the view does no more than that with it; "" for both
+	Only string // "read" or "write" if the view only reads or only writes it; "" for both
 }
 
-// mostTypes limits how much is described of one view. What is beyond accepts anything.
+// mostTypes is the largest number of types in one view. Types beyond it accept anything.
 const mostTypes = 5000
 
 type builder struct{ left int }
@@ -103,7 +103,7 @@ func (b *builder) node(n *viewschema.Node) *Type {
 	return merged
 }
 
-// merge returns a type for values that two rules describe.
+// merge returns the type of values that two rules both describe.
 func merge(a, b *Type) *Type {
 	maps := func(t *Type) bool { return t.Kind == Map || t.Kind == Struct }
 	switch {
@@ -159,7 +159,7 @@ func mergeMaps(a, b *Type) *Type {
 	return merged
 }
 
-// mark says of the fields of a merged type which of the two had them.
+// mark sets Only of the fields of a merged type that read or write does not have.
 func (t *Type) mark(read, write *Type) {
 	for i := range t.Fields {
 		f := &t.Fields[i]
@@ -191,7 +191,7 @@ func (t *Type) field(name string) *Type {
 	return t.Element
 }
 
-// union returns a type that takes what one of several takes.
+// union returns a type that accepts what one of several types accepts.
 func union(list []*Type) *Type {
 	var flat []*Type
 	for _, one := range list {
@@ -282,7 +282,7 @@ func (b *builder) entries(t *Type, of schema.Definition) {
 	}
 }
 
-// at returns the type at a request path: at the first name that a placeholder stands for, if they are fixed.
+// at returns the type at a request path. A placeholder for fixed names counts as the first of them.
 func (t *Type) at(request path.Path) *Type {
 	for _, accessor := range request {
 		if t == nil {
@@ -329,7 +329,7 @@ func (t *Type) step(accessor path.Accessor) *Type {
 	return union(list)
 }
 
-// text says all of a type but its name, to compare it with others.
+// text returns all of a type except its name as text, for comparison.
 func (t *Type) text() string {
 	if t == nil {
 		return "-"

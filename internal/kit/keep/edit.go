@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// A Change gives the value at a path: bool, json.Number, string, or a list of these. Nil removes the key.
+// A Change sets the value at a path: bool, json.Number, string, or a list of these. Nil removes the key.
 type Change struct {
 	Path  []string
 	Value any
-	Like  string // the text of an earlier value, whose style a new key takes
+	Like  string // text of an earlier value, whose style the value of a new key gets
 }
 
-// Edit returns the text of a file with changes. It returns an error, which says what to do, if the result would not be the
-// same file with just these values.
+// Edit applies changes to the text of a file. It returns an error, which says what to do, if the result would differ in anything else
+// than these values.
 func Edit(format Format, text string, changes []Change) (string, error) {
 	before, err := Parse(format, text)
 	if err != nil {
@@ -42,7 +42,7 @@ func Edit(format Format, text string, changes []Change) (string, error) {
 	return out, nil
 }
 
-// Equal reports whether two values are the same. Numbers may be written in different ways.
+// Equal reports whether two values are the same. The notation of numbers does not count.
 func Equal(a, b any) bool {
 	switch a := a.(type) {
 	case json.Number:
@@ -57,7 +57,7 @@ func Equal(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// compare returns an error if the values of a file are not those of another with changes, or if a comment is missing.
+// compare returns an error if after has other values than before with the changes, or lacks a comment.
 func compare(before, after *Document, changes []Change) error {
 	want := map[string]*Entry{}
 	for _, e := range before.Entries {
@@ -97,7 +97,7 @@ func (d *Document) splice(from, to int, text string) string {
 	return d.text[:from] + text + d.text[to:]
 }
 
-// emptyEnd returns where the text of a value ends; of an empty one behind the spaces up to the end of its line.
+// emptyEnd returns the end of a value's text. The end of an empty value is behind the spaces at the end of its line.
 func (d *Document) emptyEnd(e *Entry) int {
 	if rest := strings.TrimLeft(d.text[e.to:], " \t"); e.from == e.to && (rest == "" || rest[0] == '\n' || rest[0] == '\r') {
 		return len(d.text) - len(rest)
@@ -139,7 +139,7 @@ func (d *Document) apply(c Change) (string, error) {
 	return d.splice(e.from, d.emptyEnd(e), text), nil
 }
 
-// commentsIn returns the comments inside of a part of the text, each on a line of its own.
+// commentsIn returns the comments inside a part of the text, each on a line of its own.
 func (d *Document) commentsIn(from, to int, indent string) string {
 	var out strings.Builder
 	for _, c := range d.comments {

@@ -2,7 +2,7 @@ package keep
 
 import "strings"
 
-// blank skips what may stand between the values of a flow collection: spaces, line ends, comments.
+// blank returns the offset behind spaces, line ends and comments between the values of a flow collection.
 func (d *Document) blank(at int) (int, error) {
 	for at < len(d.text) {
 		switch c := d.text[at]; {
@@ -39,7 +39,8 @@ func (d *Document) word(at int) int {
 	return at + len(strings.TrimRight(d.text[at:end], " \t"))
 }
 
-// flowValue reads a value at an offset, and what is inside. keep is false inside of what stays as it is: nothing is recorded.
+// flowValue reads a value at an offset, with the values inside it. With keep false, inside a value of the kind Other, it records no
+// entries.
 func (d *Document) flowValue(at int, path []string, in *mapping, keep bool) (*Entry, int, error) {
 	e := &Entry{Path: path, Line: d.lineOf(at), from: at, member: -1, in: in, lines: [2]int{at, at}}
 	if at >= len(d.text) {
@@ -87,7 +88,7 @@ func (d *Document) flowValue(at int, path []string, in *mapping, keep bool) (*En
 	return e, e.to, nil
 }
 
-// flowKey reads a key, and the sign behind it.
+// flowKey reads a key and the sign behind it. next is the offset behind the sign.
 func (d *Document) flowKey(at int) (keys []string, next int, err error) {
 	sign := byte(':')
 	if d.format == TOML {
@@ -187,8 +188,8 @@ func (d *Document) flowMapping(at int, path []string, in *mapping, keep bool) (*
 	return whole, m.to, nil
 }
 
-// flowComma reads what stands behind a member of a map or an element of a list: a comma and white space, or white space up
-// to the closing sign, which it leaves. The name of that sign is for errors.
+// flowComma reads the text behind a member of a map or an element of a list: a comma and white space, or white space up
+// to the closing sign, which it does not read. name is the name of that sign in errors.
 func (d *Document) flowComma(end int, closing byte, name string) (next int, err error) {
 	if next, err = d.blank(end); err != nil {
 		return 0, err
@@ -232,12 +233,12 @@ func (d *Document) flowList(e *Entry) (*Entry, int, error) {
 		}
 	}
 	e.to, e.Value = next+1, values
-	e.settleList()
+	e.setElement()
 	return e, e.to, nil
 }
 
-// settleList finds the kind of a list's elements, or makes the list Other.
-func (e *Entry) settleList() {
+// setElement sets the kind of a list's elements. If they have no common kind, the list becomes Other.
+func (e *Entry) setElement() {
 	for i, element := range e.items {
 		kind := element.kind
 		switch {

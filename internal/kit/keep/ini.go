@@ -2,17 +2,17 @@ package keep
 
 import "strings"
 
-// NoValue is why the hooks leave a line of an INI file as it is that has no "=" and no ":".
+// NoValue is Entry.Why of a line of an INI file that has no "=" and no ":".
 const NoValue = "a key without a value"
 
-// Why the hooks leave values as they are that programs read in different ways.
+// Entry.Why of values that programs read in different ways.
 const (
 	looseQuotes  = "quotes that do not enclose the whole value"
 	maybeComment = "# or ; at its beginning, which is a text for some programs and a comment for others"
 )
 
 // An iniReader reads sections, and keys with "=" or ":". A comment begins with # or ; at the beginning of a line or behind a
-// space, outside of quotes. A value in quotes is what is between them.
+// space, outside of quotes. The quotes around a value are not part of it.
 type iniReader struct {
 	*Document
 	lines []line

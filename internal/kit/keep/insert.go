@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// insert adds a key behind the last one of its map, and the maps that it needs.
+// insert adds a key behind the last one of its map. It adds missing maps on the way.
 func (d *Document) insert(c Change) (string, error) {
 	depth := len(c.Path) - 1
 	for depth > 0 && d.maps[join(c.Path[:depth])] == nil {
@@ -65,7 +65,7 @@ func (d *Document) dottedKey(path []string) string {
 	return strings.Join(keys, ".")
 }
 
-// addLines adds lines at the beginning of a line, or at the end of a text whose last line may have no end.
+// addLines inserts lines at the beginning of a line, or at the end of the text. A last line without a line end gets one.
 func (d *Document) addLines(at int, lines string) string {
 	if at > 0 && d.text[at-1] != '\n' {
 		lines = d.eol + lines
@@ -168,7 +168,7 @@ func (d *Document) pair(path []string, text, indent string, wide bool) string {
 	return d.keyLiteral(path[0]) + sep + "{" + d.pair(path[1:], text, inner, false) + "}"
 }
 
-// setList changes a list's elements, and leaves those as they are that are the same at its beginning and its end.
+// setList changes a list's elements. Equal elements at its beginning and its end keep their text.
 func (d *Document) setList(e *Entry, list []any) (string, error) {
 	n := len(e.items)
 	prefix := 0
@@ -227,7 +227,7 @@ func (d *Document) setList(e *Entry, list []any) (string, error) {
 	return d.splice(e.from, e.to, head+strings.Join(texts, sep)+tail), nil
 }
 
-// setLines changes a list with one element a line.
+// setLines is setList for a list with one element on each line.
 func (d *Document) setLines(e *Entry, texts []string, prefix, suffix int) string {
 	n := len(e.items)
 	start := strings.LastIndexByte(d.text[:e.items[0].from], '\n') + 1

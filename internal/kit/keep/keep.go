@@ -1,12 +1,13 @@
-// Package keep changes values in a configuration file and keeps all the rest: comments, order, quotes, indentation. It reads
-// YAML, JSON, INI and TOML. What it cannot change safely it shows as an entry of the kind Other, with the reason.
+// Package keep changes values in a configuration file and leaves all the rest as it is: comments, order, quotes, indentation. It reads
+// YAML, JSON, INI and TOML. Its main types are Document and Change, its main functions Parse and Edit. A value that it cannot change
+// safely is an entry of the kind Other, with the reason.
 //
 //	doc, err := keep.Parse(keep.YAML, text)
 //	text, err = keep.Edit(keep.YAML, text, []keep.Change{{Path: []string{"server", "port"}, Value: json.Number("8080")}})
 //
-// Edit reads its own result: where it has another value than asked for, or lacks a comment, Edit returns an error and no text.
-// The package uses the standard library only, since "registry new --hooks go" writes its source into snaps. The same program
-// in Python is in internal/kit/scaffold; the tests of both compare them with other parsers.
+// Edit parses its own result. If that has another value than requested, or lacks a comment, Edit returns an error and no text.
+// The package uses the standard library only, since "registry new --hooks go" writes its source into snaps. Package scaffold has the
+// same program in Python; the tests of both compare them with other parsers.
 package keep
 
 import (
@@ -26,7 +27,7 @@ const (
 	TOML Format = "toml"
 )
 
-// A Kind says what a value is.
+// A Kind is the kind of a value.
 type Kind string
 
 // The kinds of values, and the Go type of Entry.Value.
@@ -43,21 +44,21 @@ const (
 
 // An Entry is a value in a file, and the key before it.
 type Entry struct {
-	Path    []string // keys, as they are in the file
+	Path    []string // keys as the file has them
 	Kind    Kind
 	Element Kind // of a list; "" if it has no elements
 	Value   any
-	Why     string // for Other: why the value stays as it is
+	Why     string // for Other: the reason why the value cannot be changed
 	Line    int    // from 1
-	Comment string // the comment above and behind, without its signs
+	Comment string // the comments above and behind the value, without their signs
 
-	from, to int // where the text of the value is
+	from, to int // offsets of the value's text
 	lines    [2]int
 	member   int // its place in a flow mapping, or -1
 	in       *mapping
 	items    []item
 	flow     bool   // a list in brackets
-	raw      string // of Other, to see that it stayed
+	raw      string // of Other: its text, to check that it has not changed
 }
 
 // An item is an element of a list.
@@ -75,14 +76,14 @@ type mapping struct {
 	from, to int      // of a flow mapping, with its braces
 	members  [][2]int // of a flow mapping
 	indent   string   // before its keys
-	end      int      // where the next line goes
+	end      int      // offset at which the next line is inserted
 	dotted   bool     // TOML: only named by keys with dots
-	opaque   bool     // inside of something that stays as it is
+	opaque   bool     // inside a value of the kind Other
 	keyEnd   int      // YAML: behind the colon of the key that has a mapping in braces
 }
 
-// A Document is a file that was read. It has many methods because the readers of four formats share those of values in braces,
-// of quotes and of literals, and an edit needs the places that all of them have found.
+// A Document is a parsed file. It has many methods because the readers of four formats share the methods for values in brackets,
+// quotes and literals, and an edit needs the offsets that they have found.
 type Document struct {
 	Entries []*Entry // in the order of the file
 
@@ -117,7 +118,7 @@ func (d *Document) EmptyMaps() (paths [][]string) {
 	return paths
 }
 
-// Parse reads the text of a file. Its errors begin with the line.
+// Parse parses the text of a file. It returns an error, which begins with the line, for text that is not in the format.
 func Parse(format Format, text string) (*Document, error) {
 	d := &Document{format: format, text: text, eol: "\n", maps: map[string]*mapping{}}
 	if at := strings.IndexByte(text, '\n'); at > 0 && text[at-1] == '\r' {
@@ -162,10 +163,10 @@ func (d *Document) Find(path []string) *Entry {
 	return nil
 }
 
-// Literal returns the text of an entry's value, as it is in the file.
+// Literal returns the text of an entry's value in the file.
 func (d *Document) Literal(e *Entry) string { return d.text[e.from:e.to] }
 
-// Dotted returns a path for people.
+// Dotted returns a path as text for people, with dots between the keys.
 func Dotted(path []string) string { return strings.Join(path, ".") }
 
 func join(path []string) string { return strings.Join(path, "\x00") }
@@ -185,7 +186,7 @@ func (d *Document) lineStart(line int) int {
 	return at
 }
 
-// A line is one line of a text: where it begins, where it ends without its line end, and where the next one begins.
+// A line has the offsets of one line of a text: its beginning, its end without the line end, and the beginning of the next line.
 type line struct{ from, to, next int }
 
 func linesOf(text string) []line {
@@ -209,7 +210,7 @@ func (d *Document) comment(from, to int) string {
 	return strings.TrimSpace(strings.TrimLeft(d.text[from:to], "#; \t"))
 }
 
-// above collects the comment lines above an entry.
+// above has the comment lines above an entry.
 type above []string
 
 func (a *above) take(behind string) string {
@@ -218,7 +219,7 @@ func (a *above) take(behind string) string {
 	return strings.TrimSpace(strings.Join(words, "\n"))
 }
 
-// LikeOfList returns the text of a list's first element, in brackets: the style for elements of a list that comes back.
+// LikeOfList returns the text of a list's first element, in brackets. It is Change.Like for a list that was removed and is set again.
 func (d *Document) LikeOfList(e *Entry) string {
 	if len(e.items) == 0 {
 		return "[]"
@@ -226,7 +227,7 @@ func (d *Document) LikeOfList(e *Entry) string {
 	return "[" + d.text[e.items[0].from:e.items[0].to] + "]"
 }
 
-// Cut returns the text without an entry, whatever its kind, and false if it cannot be cut out.
+// Cut returns the text without an entry of any kind. It returns false if the entry cannot be removed.
 func (d *Document) Cut(e *Entry) (string, bool) {
 	if !e.in.flow && (e.lines[1] <= e.lines[0] || e.Kind == Other && d.format == TOML && strings.HasPrefix(strings.TrimLeft(d.text[e.from:e.to], " \t"), "[[")) {
 		return "", false
@@ -237,8 +238,8 @@ func (d *Document) Cut(e *Entry) (string, bool) {
 // Raw returns the text of an entry of the kind Other.
 func (e *Entry) Raw() string { return e.raw }
 
-// Fitting returns the value of an entry if it is of a kind, such as int, or "list string" for a list; false if not. In INI files
-// every value is a text, too.
+// Fitting returns the value of an entry if it has a kind, such as "int", or "list string" for a list. fits is false if it has another
+// kind. In INI files every value also has the kind string.
 func (e *Entry) Fitting(format Format, kind string) (value any, fits bool) {
 	found := string(e.Kind)
 	element, isList := strings.CutPrefix(kind, "list ")

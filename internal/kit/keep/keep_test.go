@@ -45,7 +45,7 @@ func flatten(path []string, value any, into map[string]any) {
 	into[strings.Join(path, "\x00")] = plain(value)
 }
 
-// plain makes the values of all parsers alike: numbers are text with the shortest form of a float.
+// plain returns a value in a form that is the same for all parsers: numbers are the shortest text of a float.
 func plain(value any) any {
 	number := func(f float64) any { return "number " + strconv.FormatFloat(f, 'g', -1, 64) }
 	switch v := value.(type) {
@@ -85,7 +85,7 @@ func values(doc *keep.Document) map[string]any {
 	return flat
 }
 
-// same compares the values that the package found with those of another parser, except for those that it leaves alone.
+// same compares the values of this package with those of another parser, except for entries of the kind Other.
 func same(t *testing.T, doc *keep.Document, want map[string]any) string {
 	t.Helper()
 	got := values(doc)

@@ -12,7 +12,7 @@ import (
 
 var plainForm = regexp.MustCompile(`^[\pL\pN_./+~=<(\\$^;][\pL\pN _./+~=<>(\\$^;:@%!|)*&"'#-]*$`)
 
-// plainSafe reports whether every parser of YAML reads a text without quotes as this text.
+// plainSafe reports whether all parsers of YAML read a text without quotes as this text.
 func (d *Document) plainSafe(text string) bool {
 	if !plainForm.MatchString(text) || strings.HasSuffix(text, " ") || strings.HasSuffix(text, ":") ||
 		strings.Contains(text, ": ") || strings.Contains(text, " #") {

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A task is what testdata/drive.py reads, and an answer what it prints.
+// A task is the input of testdata/drive.py, and an answer its output.
 type task struct {
 	Format  keep.Format   `json:"format"`
 	Text    string        `json:"text"`
@@ -203,7 +203,7 @@ func normal(t *testing.T, value any) any {
 	return out
 }
 
-// What is read and written at the edge of a format, in Go and in Python.
+// TestEdges reads and writes unusual files of each format, in Go and in Python.
 func TestEdges(t *testing.T) {
 	set := func(value any, path ...string) []keep.Change { return []keep.Change{{Path: path, Value: value}} }
 	const inexact, ini = "the number is too large to be held exactly", "the value cannot be in an INI file: "

@@ -15,7 +15,7 @@ var (
 	numberForm = regexp.MustCompile(`^-?(0|[1-9][0-9]*)\.[0-9]+([eE][-+][0-9]+)?$`)
 	tomlNumber = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 	jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
-	// What the parsers of YAML 1.1 and 1.2 read in different ways, or as a number in an unusual form.
+	// oddNumber matches numbers in unusual forms, and texts that parsers of YAML 1.1 and 1.2 read in different ways.
 	oddNumber = regexp.MustCompile(`^[-+]?(0[xXoObB]?[0-9a-fA-F_]+|[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?|\.[0-9_]+([eE][-+]?[0-9]+)?|` +
 		`[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|\.(inf|Inf|INF))$|^\.(nan|NaN|NAN)$|^[-+]?(inf|nan)$|^(=|<<)$`)
 	pairs = [][2]string{{"true", "false"}, {"True", "False"}, {"TRUE", "FALSE"}, {"yes", "no"}, {"Yes", "No"}, {"YES", "NO"},
@@ -73,7 +73,7 @@ func boolOf(word string) (value bool, other string, is bool) {
 	return false, "", false
 }
 
-// numberOf returns an integer or a number. Integers that a 64-bit float cannot hold are Other.
+// numberOf returns an integer or a number, its kind, and the reason if the kind is Other: a 64-bit float cannot hold the integer.
 func numberOf(text string) (any, Kind, string) {
 	text = strings.TrimPrefix(text, "+")
 	if _, err := strconv.ParseFloat(text, 64); err != nil {
@@ -91,7 +91,7 @@ func numberOf(text string) (any, Kind, string) {
 	return json.Number(text), Int, ""
 }
 
-// scalarOf returns the value of a text without quotes. An error says that the format does not have such values.
+// scalarOf returns the value of a text without quotes. It returns an error if the format has no such values.
 func (d *Document) scalarOf(word string) (value any, kind Kind, why string, err error) {
 	switch d.format {
 	case JSON:
@@ -149,7 +149,7 @@ func (d *Document) scalarOf(word string) (value any, kind Kind, why string, err 
 
 var oddDate = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?$`)
 
-// quoted returns the text in quotes that begins at an offset, and where it ends. closed is false if it does not end on its
+// quoted returns the value of the text in quotes at an offset, and the offset of its end. closed is false if it does not end on its
 // line.
 func (d *Document) quoted(at int) (value string, end int, closed bool, err error) {
 	quote := d.text[at]
@@ -179,7 +179,7 @@ func (d *Document) quoted(at int) (value string, end int, closed bool, err error
 	return "", 0, false, nil
 }
 
-// The escapes of YAML and TOML that JSON does not have.
+// escapes are the escapes of YAML and TOML that JSON does not have.
 var escapes = map[byte]string{'0': "\x00", 'a': "\a", 'e': "\x1b", 'v': "\v", ' ': " ", 'N': "\u0085", '_': "\u00a0", 'L': "\u2028", 'P': "\u2029"}
 
 func (d *Document) unescape(inside string) (string, error) {

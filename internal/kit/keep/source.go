@@ -2,7 +2,7 @@ package keep
 
 import "embed"
 
-// Source has the files of this package, without this one: "registry new --hooks go" writes them into custodians.
+// Source has the files of this package except for this one. "registry new --hooks go" writes them into custodians.
 //
 //go:embed keep.go scalar.go literal.go flow.go yaml.go ini.go toml.go edit.go insert.go
 var Source embed.FS

@@ -51,7 +51,7 @@ func (r *yamlReader) dash(at int) bool {
 	return c == "-" || strings.HasPrefix(c, "- ")
 }
 
-// peek returns the next line that has more than a comment, and its indentation; -1 at the end.
+// peek returns the number of the next line with more than a comment, and its indentation; -1 at the end.
 func (r *yamlReader) peek() (at, indent int, err error) {
 	for ; r.at < len(r.lines); r.at++ {
 		l := r.lines[r.at]
@@ -75,7 +75,7 @@ func (r *yamlReader) peek() (at, indent int, err error) {
 	return -1, -1, nil
 }
 
-// block reads a map whose keys have an indentation.
+// block reads a map whose keys are indented by indent.
 func (r *yamlReader) block(indent int, path []string) error {
 	m := r.maps[join(path)]
 	if m == nil {
@@ -117,7 +117,7 @@ func (r *yamlReader) block(indent int, path []string) error {
 	}
 }
 
-// key reads the key at an offset, and returns where its value begins, or the end of the line.
+// key reads the key at an offset. It also returns the offset of the value, or the end of the line.
 func (r *yamlReader) key(at, to int) (string, int, error) {
 	var key string
 	end := at
@@ -157,7 +157,7 @@ func (r *yamlReader) key(at, to int) (string, int, error) {
 func (r *yamlReader) value(e *Entry, at, indent int, m *mapping) error {
 	l := r.lines[r.at]
 	behind := ""
-	rest := func(from int) error { // what stands behind a value
+	rest := func(from int) error { // checks the text behind the value
 		text := r.text[from:l.to]
 		trimmed := strings.TrimLeft(text, " \t")
 		switch {
@@ -254,7 +254,7 @@ func (r *yamlReader) value(e *Entry, at, indent int, m *mapping) error {
 	line := r.at
 	comment := r.above
 	finish(line)
-	if next, ind, err := r.peek(); err == nil && next >= 0 && ind > indent { // it goes on
+	if next, ind, err := r.peek(); err == nil && next >= 0 && ind > indent { // the text continues
 		r.at, r.above = line, comment
 		e.Kind, e.Value, e.Why = Other, nil, "a text over several lines"
 		r.skip(e, indent, true)
@@ -263,7 +263,7 @@ func (r *yamlReader) value(e *Entry, at, indent int, m *mapping) error {
 	return nil
 }
 
-// skip leaves out an entry's lines: those that are indented more than its key. In a text, lines with # are text.
+// skip skips the lines of an entry: those that are indented more than its key. text means that lines with # belong to the value.
 func (r *yamlReader) skip(e *Entry, indent int, text bool) {
 	e.Comment = r.above.take("")
 	last := r.at
@@ -282,7 +282,7 @@ func (r *yamlReader) skip(e *Entry, indent int, text bool) {
 	e.to = r.lines[last].to
 }
 
-// below reads what is under a key without a value: a map, a list or nothing.
+// below reads the lines below a key without a value: a map, a list or nothing.
 func (r *yamlReader) below(e *Entry, indent int) error {
 	kept, at := r.above, r.at
 	next, ind, err := r.peek()
@@ -303,7 +303,7 @@ func (r *yamlReader) below(e *Entry, indent int) error {
 	return nil
 }
 
-// list reads a list with one element a line.
+// list reads a list with one element on each line.
 func (r *yamlReader) list(e *Entry, indent int) error {
 	e.Kind = List
 	values := []any{}
@@ -318,7 +318,7 @@ func (r *yamlReader) list(e *Entry, indent int) error {
 		}
 		l := r.lines[at]
 		r.above = nil
-		if ind > indent { // more of an element
+		if ind > indent { // the element continues
 			e.items = append(e.items, item{kind: ""})
 			r.at, r.done = at+1, l.next
 			continue
@@ -369,6 +369,6 @@ func (r *yamlReader) list(e *Entry, indent int) error {
 	}
 	e.Value, e.from = values, r.lines[first].from
 	e.to = r.done
-	e.settleList()
+	e.setElement()
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A hookTask is what testdata/hooks.py reads, and a hookAnswer what it prints.
+// A hookTask is the input of testdata/hooks.py, and a hookAnswer its output.
 type hookTask struct {
 	Snap    string         `json:"snap"`
 	Common  string         `json:"common"`
@@ -39,7 +39,7 @@ type hookAnswer struct {
 	Back    string         `json:"back"`
 }
 
-// TestMain is snapctl for the hooks that run as processes: a table in files of the folder SNAPCTL.
+// TestMain also is snapctl for hooks that run as processes. It answers from files in the folder $SNAPCTL.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "snapctl" {
 		if err := snapctl(os.Getenv("SNAPCTL"), os.Args[1:]); err != nil {
@@ -232,7 +232,7 @@ func TestHooksOnRandomFiles(t *testing.T) {
 	}
 }
 
-// newHookTask writes a project around a random file, and makes random changes.
+// newHookTask writes a project around a random file, and returns a task with random changes.
 func newHookTask(t *testing.T, format keep.Format, hooks string, seed uint64) (task hookTask, ok bool) {
 	t.Helper()
 	text := keeptest.Text(format, seed)

@@ -19,8 +19,8 @@ type node struct {
 	below []*node
 }
 
-// tree returns the keys of a file that confdb can hold, with names that a path of confdb can have, and the entries that the
-// hooks leave alone.
+// tree returns the keys of a file whose values confdb can store, with valid names for paths. left are the other entries, which the
+// hooks do not change.
 func tree(doc *keep.Document) (root *node, left []*keep.Entry) {
 	root = &node{}
 	for _, e := range doc.Entries {
@@ -52,7 +52,7 @@ func (n *node) child(key string) *node {
 	return child
 }
 
-// nameBelow names the keys below a node. Keys whose names are valid keep them; others get what is free.
+// nameBelow sets the names of the nodes below a node. A valid key is its own name; another key gets a similar name that is free.
 func (n *node) nameBelow() {
 	taken := map[string]bool{}
 	for _, child := range n.below {
@@ -74,7 +74,7 @@ func (n *node) nameBelow() {
 	}
 }
 
-// subkey returns the name that is nearest to a key: lower case, with dashes for all else.
+// subkey returns a valid name that is similar to a key: in lower case, with dashes in the place of other characters.
 func subkey(key string) string {
 	var out strings.Builder
 	before := ' '
@@ -99,16 +99,17 @@ func subkey(key string) string {
 	return name
 }
 
-// A field is a value of the file as the views have it.
+// A field is a value of the file with its request path.
 type field struct {
-	Request string // in the views, such as server.listen-port
-	Name    string // the last part of it
+	Request string // request path in the views, such as server.listen-port
+	Name    string // last part of Request
 	Entry   *keep.Entry
-	Like    string // text in the style of the file, for a key that comes back
+	Like    string // text in the style of the file, for a key that was removed and is set again
 	Secret  bool
 }
 
-// fields returns the values below a node, in the order of the file. Below a map named like a secret all are secrets.
+// fields returns the values below a node, in the order of the file. With secrets, or below a map named like a secret, all values are
+// secrets.
 func (n *node) fields(doc *keep.Document, prefix string, secrets bool) (list []field) {
 	for _, child := range n.below {
 		request := strings.TrimPrefix(prefix+"."+child.name, ".")
@@ -128,7 +129,7 @@ func (n *node) fields(doc *keep.Document, prefix string, secrets bool) (list []f
 	return list
 }
 
-// secret reports whether a value may be a secret, below a map of secrets or elsewhere.
+// secret reports whether a value may be a secret. below means that it is below a map named like a secret.
 func (n *node) secret(below bool) bool {
 	switch e := n.entry; {
 	case e.Kind == keep.Bool, e.Kind == keep.Date:
@@ -143,11 +144,11 @@ func (n *node) secret(below bool) bool {
 	return false
 }
 
-// secretInValue finds a password within an address: scheme://user:password@host, user:password@tcp(host), password=….
+// secretInValue matches a password inside an address: scheme://user:password@host, user:password@tcp(host), password=….
 var secretInValue = regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://[^/\s@:]*:[^/\s@]+@|^[^/\s@:]+:[^/\s@]+@(tcp|unix)\(|` +
 	`\b(password|passwd|pwd|passphrase|secret|token|api[-_]?key|access[-_]?key|sig)=[^\s&;]`)
 
-// quotesOf returns the empty text in the quotes of another.
+// quotesOf returns an empty text in the quotes that text has.
 func quotesOf(text string) string {
 	if text != "" && strings.Contains(`"'`, text[:1]) {
 		return text[:1] + text[:1]
@@ -155,7 +156,7 @@ func quotesOf(text string) string {
 	return ""
 }
 
-// secretNames reports whether a key is named like several secrets. Numbers such as max_tokens have such names, too.
+// secretNames reports whether a key is named like several secrets. Numbers such as max_tokens may have such names, too.
 func secretNames(name string) bool {
 	one, several := strings.CutSuffix(name, "s")
 	return several && one != "pin" && !strings.HasSuffix(one, "-pin") && secretName(one)
@@ -172,7 +173,7 @@ func secretName(name string) bool {
 	return false
 }
 
-// secretValue reports whether a key of a value is named like a secret. A map named auth has more than secrets.
+// secretValue reports whether the key of a value, not of a map, is named like a secret. A map auth has other values, too.
 func secretValue(name string) bool {
 	return secretName(name) || name == "auth" || strings.HasSuffix(name, "-auth")
 }

@@ -1,6 +1,6 @@
 // Package scaffold writes a small project to start from: a confdb-schema, a custodian and an observer with their hooks,
-// tests, and a CI workflow. The project passes its tests without changes. A Project begins with an example, a Wrapped with a
-// configuration file whose values the views show. The main function is Write.
+// tests, and a CI workflow. The project passes its tests without changes. Its main function is Write, which writes a Plan. There are
+// three: a Project is an example, a Wrapped shows the values of a configuration file, and an Extended adds confdb to a snap.
 package scaffold
 
 import (

@@ -19,7 +19,7 @@ import (
 
 const account = "Zk3VtPq9LmNw8RxYbC5dFgH2jS7aUeT4"
 
-// Everything that is written is without fault or regret; whether its tests pass, a script of the main package tells.
+// lint has no finding in the project. A script of the main package runs the project's tests.
 func TestProjectIsClean(t *testing.T) {
 	for name, account := range map[string]string{"a": account, "thermostat": "canonical", "on": account, "null": account, "a1-b2": account,
 		strings.Repeat("x", 30): account, "digits": strings.Repeat("1", 32), "float": strings.Repeat("1", 28) + "1e10"} {
@@ -130,7 +130,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Nothing is replaced, and nothing is left of what could not be finished.
+// Write replaces no file, and removes the files of a project that it cannot finish.
 func TestNothingIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	project := scaffold.Project{Name: "thermostat", Account: account}
@@ -170,7 +170,7 @@ func TestNothingIsReplaced(t *testing.T) {
 	}
 }
 
-// The workflow in the documentation is the one that is written.
+// The workflow in the documentation is the one that Write writes.
 func TestWorkflowIsDocumented(t *testing.T) {
 	files, err := scaffold.Project{Name: "thermostat", Account: account, Action: home.Action() + "@main"}.Files()
 	if err != nil {

@@ -53,7 +53,7 @@ func (w *Wrapped) schema() string {
 	return out.String()
 }
 
-// quoteKey puts a name in quotes that YAML would read as something else.
+// quoteKey returns a name for YAML, in quotes if YAML would read it as another type.
 func quoteKey(name string) string {
 	if slices.Contains([]string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}, name) {
 		return `"` + name + `"`
@@ -87,7 +87,7 @@ func (n *node) types(out *strings.Builder, indent string, secret func(*node) boo
 	}
 }
 
-// quoted returns a key for a comment, on one line.
+// quoted returns a key as one line of a comment.
 func quoted(key string) string {
 	text, err := json.Marshal(key)
 	if err != nil {
@@ -103,7 +103,7 @@ var (
 	choiceForm  = regexp.MustCompile(`^[A-Za-z0-9_+-]+$`)
 )
 
-// choices returns the values that a comment lists, if it says that there are no others and the value is among them.
+// choices returns the values that an entry's comment lists as the only ones. It returns nil if the entry's value is not among them.
 func choices(e *keep.Entry) []string {
 	text, is := e.Value.(string)
 	if !is {
@@ -128,7 +128,7 @@ func choices(e *keep.Entry) []string {
 
 func lastWord(name string) string { return name[strings.LastIndexByte(name, '-')+1:] }
 
-// typeOf returns the lines of a type, and what a person has to decide about it.
+// typeOf returns the lines of a type, and the decision about it that is left to a person; "" for none.
 func typeOf(n *node) (lines []string, decide string) {
 	e, word := n.entry, lastWord(n.name)
 	number := func(kind keep.Kind) string {

@@ -18,35 +18,36 @@ import (
 	"aspects-poc/internal/kit/snapfile"
 )
 
-// An option is a key of "snap set SNAP KEY=VALUE", as the views have it.
+// An option is a key of "snap set SNAP KEY=VALUE" with its request path.
 type option struct {
-	Key     string // of the snap
-	Request string // of the views
-	Type    string // of the confdb-schema
-	Value   string // that a script of the snap gives it; "" if none does
+	Key     string // key in the snap's configuration
+	Request string // request path in the views
+	Type    string // type in the confdb-schema
+	Value   string // value that a script of the snap sets; "" if none does
 	Secret  bool
 }
 
-// An Extended is a snap with options of its own, to which confdb is added: views with the same keys, plugs, and a hook that
-// carries the options over. Everything is written beside what the snap has.
+// An Extended is a project that adds confdb to a snap with options: views with the same keys, plugs, and a hook that copies the
+// options to confdb. It adds files, and changes none of the snap's.
 type Extended struct {
 	Project
 	Options []option
-	HookAt  string // where the hook is written
+	HookAt  string // path of the hook
 	notes   []string
-	file    string // the snap's, with slashes, below the folder
-	text    string // of it, with the plugs
+	file    string // path of the snap's file below the folder, with slashes
+	text    string // text of the snap's file with the plugs
 }
 
 var _ Plan = (*Extended)(nil)
 
-// Limits of what is read to find options.
+// Limits of the search for options.
 const (
 	maxScripts    = 500
 	maxScriptSize = 1 << 18
 )
 
-// FromSnap reads the snap in a folder and plans what confdb needs there. The project's name is that of the snap.
+// FromSnap reads the snap in a folder and returns the project that adds confdb to it. The project's name is that of the snap. It
+// returns an error if the snap has no option, or a confdb plug already.
 func FromSnap(dir, account string) (*Extended, error) {
 	snap, err := snapfile.Read(dir)
 	if err != nil {
@@ -119,7 +120,7 @@ func optionsIn(dir string) (found []calls.Option, err error) {
 	return found, err
 }
 
-// named gives the options names of views. Of an option and those below it, such as server and server.port, the latter count.
+// named returns the options with their request paths. If an option has others below it, as server has server.port, it is left out.
 func named(found []calls.Option) []option {
 	root := &node{}
 	values := map[string]string{}
@@ -160,7 +161,7 @@ func named(found []calls.Option) []option {
 	return list
 }
 
-// typeOfText guesses the type of an option from a value that a script gives it.
+// typeOfText guesses the type of an option from a value that a script sets.
 func typeOfText(text string) string {
 	switch _, err := strconv.ParseInt(text, 10, 64); {
 	case text == "" || strings.ContainsAny(text[:1], "[{"):
@@ -176,7 +177,7 @@ func typeOfText(text string) string {
 	return "string"
 }
 
-// addPlugs makes a copy of the snap's file with the plugs. It keeps all the rest.
+// addPlugs sets x.text to the text of the snap's file with the plugs added.
 func (x *Extended) addPlugs(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -210,7 +211,7 @@ func (x *Extended) views() []string {
 	return views
 }
 
-// Notes returns what a person has to do, in sentences.
+// Notes returns sentences that say what a person has to do.
 func (x *Extended) Notes() []string {
 	notes := []string{fmt.Sprintf("nothing of the snap was changed: compare %s with confdb/snapcraft.yaml, which has the plugs, and put it in its place", x.file)}
 	for _, o := range x.Options {
@@ -276,7 +277,7 @@ func (x *Extended) Plugs() (plugs []string) {
 	return plugs
 }
 
-// PlugOf returns the plug through which the snap reads an option.
+// PlugOf returns the plug through which the snap reads options: secrets, or the others.
 func (x *Extended) PlugOf(secret bool) string {
 	if secret {
 		return x.Name + "-" + x.Name + "-secrets-state"
@@ -357,7 +358,7 @@ func (x *Extended) schema() string {
 	return out.String()
 }
 
-// test returns a script that carries options over.
+// test returns a test script for the hook that copies the options.
 func (x *Extended) test() string {
 	var set, expect []string
 	for _, o := range x.Options {

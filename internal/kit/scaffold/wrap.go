@@ -23,46 +23,47 @@ import (
 //go:embed all:wrap
 var wrapTemplates embed.FS
 
-// A File is a configuration file that a project begins with.
+// A File is a configuration file.
 type File struct {
 	Name string // without folder
 	Text string
 	Mode uint32 // permissions
 }
 
-// A Wrapped is a project around a configuration file: the views show what is in the file, and hooks of the custodian read and
-// write it.
+// A Wrapped is a project around a configuration file: the views show the file's values, and hooks of the custodian read and write
+// the file.
 type Wrapped struct {
 	Project
 	File   string // its name
 	Format keep.Format
 	Hooks  string // "python", "go", or "shell"
 	Fields []field
-	Left   []string // what the hooks leave alone, and why
+	Left   []string // keys that the hooks do not change, with the reasons
 
-	blanked []string // secrets that the copy of the file in the custodian does not have
+	blanked []string // keys of the secrets that are removed from the custodian's copy of the file
 	root    *node
-	text    string // of the copy
+	text    string // text of the copy
 	mode    uint32
 	doc     *keep.Document
 	sample  *Sample
 }
 
-// A Sample is a value to try: what the file has, and another that the confdb-schema accepts.
+// A Sample is a value for examples and tests: the one in the file, and another one that the confdb-schema accepts.
 type Sample struct {
 	Request  string
 	Old, New string // JSON
-	Wrong    string // of another type
+	Wrong    string // JSON of another type, which the confdb-schema refuses
 	after    string // the text of the file with New
 }
 
-// formats has the endings of files.
+// formats has the formats by the endings of files' names.
 var formats = map[string]keep.Format{".yaml": keep.YAML, ".yml": keep.YAML, ".json": keep.JSON, ".ini": keep.INI, ".conf": keep.INI, ".cfg": keep.INI,
 	".toml": keep.TOML}
 
 var fileNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// Wrap reads a configuration file and plans a project around it. Its errors say what to change in the file.
+// Wrap reads a configuration file and returns a project around it. hooks is the language of the hooks: python, go or shell. Its errors
+// say what to change in the file.
 func Wrap(p Project, file File, hooks string) (*Wrapped, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
@@ -132,7 +133,7 @@ func hasValues(doc *keep.Document) bool {
 	return slices.ContainsFunc(doc.Entries, func(e *keep.Entry) bool { return e.Kind != keep.Other })
 }
 
-// readable returns what the usual parser of a format has against a file.
+// readable returns the error of the usual parser of a format for a file.
 func readable(format keep.Format, text string) error {
 	switch format {
 	case keep.YAML:
@@ -170,7 +171,8 @@ func (w *Wrapped) keysFit() error {
 
 var secretInText = regexp.MustCompile(`(?i)(password|passwd|passphrase|psk|secret|private[-_ ]?key|api[-_]?key|token|credentials?|access[-_]?key|\bpwd|bearer|BEGIN [A-Z ]*PRIVATE KEY)`)
 
-// blank takes the secrets out of the file, for the copy that the custodian brings along.
+// blank sets w.text to the text of the file without its secrets, for the custodian's copy. left are the entries that the hooks do not
+// change.
 func (w *Wrapped) blank(file File, left []*keep.Entry) error {
 	w.text, w.mode = file.Text, file.Mode&0o777
 	var changes []keep.Change
@@ -213,7 +215,7 @@ func (w *Wrapped) blank(file File, left []*keep.Entry) error {
 	return nil
 }
 
-// find returns a value to try, behind the first skip ones, or nil.
+// find returns a Sample from the file, or nil. It skips the first skip ones.
 func (w *Wrapped) find(skip int) *Sample {
 	for _, f := range w.Fields {
 		if f.Secret || f.Entry.Kind == keep.Null {
@@ -234,7 +236,7 @@ func (w *Wrapped) find(skip int) *Sample {
 	return nil
 }
 
-// another returns a value that is not the one of a field, and that its type accepts, and a value that the type refuses.
+// another returns another value that the type of a field accepts, and a value that the type refuses. value is nil if it finds none.
 func another(f field) (value any, wrong string) {
 	switch old := f.Entry.Value.(type) {
 	case bool:
@@ -261,8 +263,7 @@ func another(f field) (value any, wrong string) {
 	return nil, ""
 }
 
-// alike returns another text of the same shape: with another last digit or letter. A pattern that an author writes for the old text
-// mostly accepts it.
+// alike returns a text with another last digit or letter. A pattern that an author writes for the old text mostly accepts it.
 func alike(text string) string {
 	for i := len(text) - 1; i >= 0; i-- {
 		c := text[i]
@@ -283,7 +284,7 @@ func jsonOf(value any) string {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	if encoder.Encode(value) != nil { // only values of keep are encoded, all of which can be
+	if encoder.Encode(value) != nil { // never happens with values of package keep
 		return "null"
 	}
 	return strings.TrimSpace(out.String())
@@ -306,7 +307,7 @@ func (w *Wrapped) Views() []string {
 // Sample returns the value that the examples write.
 func (w *Wrapped) Sample() *Sample { return w.sample }
 
-// Mode returns the permissions of the file, as the hooks' language has them.
+// Mode returns the permissions of the file in the notation of the hooks' language.
 func (w *Wrapped) Mode() string {
 	if w.Hooks == "shell" {
 		return fmt.Sprintf("%03o", w.mode)
@@ -314,12 +315,12 @@ func (w *Wrapped) Mode() string {
 	return fmt.Sprintf("0o%03o", w.mode)
 }
 
-// Table returns the name of the hooks' table, below the custodian's folder.
+// Table returns the path of the file with the hooks' table, below the custodian's folder.
 func (w *Wrapped) Table() string {
 	return map[string]string{"python": "lib/table.py", "go": "src/table.go", "shell": "lib/table.sh"}[w.Hooks]
 }
 
-// Stage returns the folders that the custodian's snap has.
+// Stage returns the folders of the custodian's snap.
 func (w *Wrapped) Stage() string {
 	if w.Hooks == "go" {
 		return "[bin, default]"
@@ -327,7 +328,7 @@ func (w *Wrapped) Stage() string {
 	return "[lib, default]"
 }
 
-// kind returns the kind of a field as the hooks' table has it.
+// kind returns the kind of a field in the notation of the hooks' table.
 func (f field) kind() string {
 	switch f.Entry.Kind {
 	case keep.Null:
@@ -432,7 +433,7 @@ const buildSteps = `      - uses: actions/setup-go@924ae3a1cded613372ab5595356fb
       - run: CGO_ENABLED=0 go build -C custodian/src -trimpath -o ../bin/ .
 `
 
-// addProgram adds what the hooks in Go need.
+// addProgram adds the source of the program for hooks in Go.
 func (w *Wrapped) addProgram(files map[string][]byte) error {
 	sources, err := fs.ReadDir(keep.Source, ".")
 	if err != nil {
@@ -450,7 +451,7 @@ func (w *Wrapped) addProgram(files map[string][]byte) error {
 	return nil
 }
 
-// needs reports whether the project needs a file of the templates.
+// needs reports whether a file of the templates belongs to the project.
 func (w *Wrapped) needs(name string) bool {
 	switch {
 	case strings.HasSuffix(name, "-secrets-state"):
@@ -463,7 +464,7 @@ func (w *Wrapped) needs(name string) bool {
 	return true
 }
 
-// Notes returns what a person has to look at, in sentences.
+// Notes returns sentences that say what a person has to check.
 func (w *Wrapped) Notes() (notes []string) {
 	if n := strings.Count(w.schema(), "# decide: "); n > 0 {
 		notes = append(notes, fmt.Sprintf("%s.yaml has %d lines with \"decide\", about what %s does not tell", w.Name, n, w.File))

@@ -41,7 +41,7 @@ func formatted(t *testing.T, name string, text []byte) {
 	}
 }
 
-// lintClean reports whatever lint finds in a project.
+// lintClean fails the test with lint's findings in a project.
 func lintClean(t *testing.T, dir, name string, snaps ...string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
@@ -65,7 +65,7 @@ func lintClean(t *testing.T, dir, name string, snaps ...string) {
 	}
 }
 
-// The projects around files as people have them are without fault; whether their tests pass, scripts of the main package tell.
+// lint has no finding in projects around typical files. Scripts of the main package run their tests.
 func TestWrappedIsClean(t *testing.T) {
 	for file, want := range map[string][]string{
 		"agent.conf": {
@@ -162,7 +162,7 @@ func TestWrapRefusals(t *testing.T) {
 	}
 }
 
-// The ending .conf says little: a file that is no INI is read as what it is.
+// A file with the ending .conf that is not INI is read in its own format.
 func TestFormatOfConf(t *testing.T) {
 	for text, want := range map[string]keep.Format{
 		"[a]\nb = 1\n":                    keep.INI,
@@ -182,7 +182,7 @@ func TestFormatOfConf(t *testing.T) {
 	}
 }
 
-// A map without keys is named among what the views do not have.
+// Left has the maps without keys.
 func TestEmptyMapsAreNamed(t *testing.T) {
 	for name, text := range map[string]string{
 		"a.yaml": "x: 1\ne: {}\nm:\n  n: {}\nfull: {y: 1}\n", "a.json": `{"x": 1, "e": {}, "m": {"n": {}}, "full": {"y": 1}}`,
@@ -199,7 +199,7 @@ func TestEmptyMapsAreNamed(t *testing.T) {
 	}
 }
 
-// Names that no path of a confdb can have get others, each key its own.
+// Keys that cannot be in a path get valid names, each its own.
 func TestNames(t *testing.T) {
 	text := "aB: 1\na_b: 2\na-b: 3\nA.B: 4\n80: 5\n'': 6\n\"*\": 7\nÜber: 8\na-b-2: 9\n"
 	w, err := scaffold.Wrap(scaffold.Project{Name: "a", Account: account}, scaffold.File{Name: "a.yaml", Text: text}, "python")
@@ -216,7 +216,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// What is a secret by its name, by that of the map around it, or because a password stands in it.
+// TestSecrets has secrets by their names, by the name of the map around them, and by a password in the value.
 func TestSecrets(t *testing.T) {
 	text := `
 url: https://user:pw@host/
@@ -273,7 +273,7 @@ smtp: {auth: {user: u, method: plain}}
 	}
 }
 
-// The value that the tests write has the shape of the one in the file, so that a pattern for that one accepts it.
+// The value that the tests write resembles the one in the file, so that a pattern for that one accepts it.
 func TestSampleHasTheShape(t *testing.T) {
 	for old, want := range map[string]string{"10.0.0.0/8": "10.0.0.0/7", "eth0": "eth1", "/var/lib/": "/var/lia/", "A": "B", "-": "changed"} {
 		w, err := scaffold.Wrap(scaffold.Project{Name: "a", Account: account}, scaffold.File{Name: "a.json", Text: `{"x": "` + old + `"}`}, "python")

@@ -8,13 +8,13 @@ import (
 	"aspects-poc/internal/kit/keep"
 )
 
-// word returns a word for a test script.
+// word returns a text as a word of a test script, in quotes.
 func word(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-// broken has what no parser of a format reads.
+// broken has a text for each format that no parser accepts.
 var broken = map[keep.Format]string{keep.YAML: "a: b: c\n", keep.JSON: "{\n", keep.INI: "[\n", keep.TOML: "a =\n"}
 
-// inScript reports whether a text can be a file of a test script.
+// inScript reports whether a text can be a file in a test script.
 func inScript(text string) bool {
 	return strings.HasSuffix(text, "\n") && !strings.HasPrefix(text, "-- ") && !strings.Contains(text, "\n-- ") && !strings.Contains(text, "\r")
 }
@@ -68,7 +68,7 @@ expect %[1]s-secrets-state %[2]s
 	return tests
 }
 
-// byHand returns the script about a file that somebody changes, removes or breaks.
+// byHand returns the test script about a file that somebody changes, removes or breaks by hand.
 func (w *Wrapped) byHand(start, file string) string {
 	s, other := w.sample, w.find(1)
 	var out strings.Builder

@@ -18,7 +18,7 @@ type Plan interface {
 
 var _, _ Plan = Project{}, (*Wrapped)(nil)
 
-// executable reports whether a file is a program.
+// executable reports whether a file of a project gets permission to be executed.
 func executable(name string) bool {
 	return strings.Contains(name, "/hooks/") || strings.Contains(name, "/bin/")
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // parse parses the text of a snap's file. If snapcraft or snapd cannot read it, the error is a *document.Error.
-// twice are the keys that an unpacked snap's file has twice. snapcraft refuses them. snapd uses the last one, and adds up
-// the entries of sections.
+// twice are the repeated keys of an unpacked snap's file. snapcraft refuses such a file. snapd uses the last one of the values, and
+// merges the entries of sections.
 func parse(file string, text []byte) (top *document.Node, twice []document.Fault, err error) {
 	top, faults, err := document.ParseYAML(file, text)
 	if err != nil {
@@ -54,7 +54,7 @@ func parse(file string, text []byte) (top *document.Node, twice []document.Fault
 	return top, twice, nil
 }
 
-// addUp moves the entries of a section that is there twice into the last one.
+// addUp moves the entries of a repeated section into the last one of that name.
 func addUp(top *document.Node) {
 	for _, section := range sections {
 		var all []document.Entry
@@ -69,8 +69,8 @@ func addUp(top *document.Node) {
 	}
 }
 
-// sections are the maps whose entries snapd adds up if the key is there twice.
+// sections are the maps whose entries snapd merges if the key is repeated.
 var sections = []string{"plugs", "apps", "hooks"}
 
-// lastCounts is the end of the message about any other key.
+// lastCounts is the end of the message about another repeated key.
 const lastCounts = ": the last one counts"

@@ -15,23 +15,23 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// Parts are what a snapcraft.yaml builds a snap of, as far as that can be told without building: files that parts with the
-// plugin dump copy.
+// Parts are the files of a snap that are known without building it: those that parts with the plugin dump copy.
 type Parts struct {
-	Files    map[string]string // by the path in the snap: a file or a folder of the source
-	Folders  []string          // in which files were looked for
-	Complete bool              // the snap has nothing else
-	Unbuilt  []string          // parts that do something else
-	Packages []string          // parts that bring what others have packed
+	Files    map[string]string // path in the snap -> file or folder of the source
+	Folders  []string          // folders that were read: their contents decide Files
+	Complete bool              // the snap has no other files
+	Unbuilt  []string          // parts that do more than copy
+	Packages []string          // parts that add packages or other snaps
 
-	Executable map[string]bool // by the path in the snap: files that a part makes so, whatever they are in the source
+	Executable map[string]bool // paths in the snap that a part makes executable
 }
 
-// plain are the settings of a part that do not decide what is in the snap, and those that are read here.
+// plain are the settings of a part that ReadParts reads, and those that do not change which files the snap has.
 var plain = []string{"plugin", "source", "source-type", "source-subdir", "organize", "permissions", "after", "build-packages", "build-snaps", "build-environment",
 	"disable-parallel", "parse-info"}
 
-// ReadParts lays out what parts copy from the folder of a project.
+// ReadParts returns the files that parts copy from the folder of a project. top is the content of its snapcraft.yaml. It returns an
+// error if a folder cannot be read, or snapcraft would refuse a setting.
 func ReadParts(dir string, top *document.Node) (*Parts, error) {
 	p := &Parts{Files: map[string]string{}, Executable: map[string]bool{}, Complete: true}
 	parts := top.Get("parts")
@@ -52,7 +52,7 @@ func ReadParts(dir string, top *document.Node) (*Parts, error) {
 			}
 		}
 		for _, other := range part.Get("after").List() {
-			p.Complete = p.Complete && slices.Contains(names, other.String()) // else one that others have written
+			p.Complete = p.Complete && slices.Contains(names, other.String()) // otherwise an extension brings the part
 		}
 		if plugin == "nil" && !scripted {
 			continue
@@ -74,10 +74,10 @@ func ReadParts(dir string, top *document.Node) (*Parts, error) {
 	return p, p.split()
 }
 
-// projectDir is how a part may name the folder of the project that it belongs to.
+// projectDir matches the variable for the project's folder at the beginning of a source.
 var projectDir = regexp.MustCompile(`^\$(?:\{(?:SNAP)?CRAFT_PROJECT_DIR\}|(?:SNAP)?CRAFT_PROJECT_DIR)(?:/|$)`)
 
-// Dumped is the folder that a part copies, "" if it does something else. Sources that depend on the architecture are lists.
+// Dumped returns the folder that a part copies, or "" if the part does something else. dir is the project's folder.
 func Dumped(dir string, part *document.Node) string {
 	source := part.Get("source").String()
 	if kind := part.Get("source-type").String(); part.Get("plugin").String() != "dump" || source == "" || kind != "" && kind != "local" {
@@ -94,16 +94,17 @@ func Dumped(dir string, part *document.Node) string {
 	return from
 }
 
-// ownFiles are files of a project that no program of its snap is among.
+// ownFiles are files of a project that no part copies as programs of the snap.
 var ownFiles = []string{"snap", "snapcraft.yaml", ".snapcraft.yaml", "meta", ".git"}
 
+// own reports whether a path is one of ownFiles or below one.
 func own(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	return slices.Contains(ownFiles, first)
 }
 
-// dump lists what is in a folder of the source, under other names where organize wants that. The first part that has a
-// file keeps it.
+// dump adds the files that a part copies from a folder of the source, with the names that its organize gives them. If several
+// parts have a file, the first one counts.
 func (p *Parts) dump(dir, from string, part *document.Node) error {
 	organize := part.Get("organize")
 	entries, err := os.ReadDir(from)
@@ -117,7 +118,7 @@ func (p *Parts) dump(dir, from string, part *document.Node) error {
 			found[name] = filepath.Join(from, name)
 		}
 	}
-	// A hook is one wherever it comes from; those in snap/ of the project are no part's.
+	// A part may bring hooks in either folder. Hooks in snap/ of the project itself belong to no part.
 	folders := []string{filepath.Join("snap", "hooks"), filepath.Join("meta", "hooks")}
 	if from == filepath.Clean(dir) {
 		folders = folders[1:]
@@ -157,7 +158,7 @@ func (p *Parts) dump(dir, from string, part *document.Node) error {
 	return nil
 }
 
-// addAs gives a place to a file, or to a folder, with permissions of a part's own.
+// addAs is add with the permissions that a part sets.
 func (p *Parts) addAs(name, path string, permissions []*document.Node) error {
 	if len(permissions) == 0 {
 		return p.add(name, path)
@@ -181,7 +182,7 @@ func (p *Parts) addAs(name, path string, permissions []*document.Node) error {
 	return nil
 }
 
-// executable tells whether permissions make a file executable. An asterisk in them stands for slashes, too.
+// executable reports whether permissions make a file executable. An asterisk in them also matches slashes.
 func (p *Parts) executable(file string, permissions []*document.Node) bool {
 	flat := func(path string) string { return strings.ReplaceAll(path, "/", "\x01") }
 	made := false
@@ -196,12 +197,12 @@ func (p *Parts) executable(file string, permissions []*document.Node) bool {
 		}
 		bits, err := strconv.ParseUint(strings.TrimPrefix(mode.Text, "0o"), 8, 32)
 		made = bits&0o111 != 0
-		p.Complete = p.Complete && err == nil && made // else it may be of no use
+		p.Complete = p.Complete && err == nil && made // otherwise the snap may have the file without being able to run it
 	}
 	return made
 }
 
-// add gives a place to a file, or to a folder, of which the files are added to those of another part.
+// add adds a file or a folder at a path in the snap. If another part has a folder there, add merges the two.
 func (p *Parts) add(name, path string) error {
 	there := p.Files[name]
 	switch {
@@ -231,13 +232,13 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// HookFile is where a snap has a hook.
+// HookFile returns the path of a hook in a snap.
 func HookFile(name string) string { return filepath.Join("meta", "hooks", name) }
 
-// most is how many files are looked at in a folder of the source.
-const most = 200_000
+// maxFiles is the largest number of files in a folder of the source.
+const maxFiles = 200_000
 
-// every replaces folders by the files in them. Folders have to be looked at again when something in them changes.
+// every replaces folders by the files in them, with names relative to root. It records the folders in Folders.
 func (p *Parts) every(root string, found map[string]string) (map[string]string, error) {
 	all := map[string]string{}
 	for _, path := range found {
@@ -251,7 +252,7 @@ func (p *Parts) every(root string, found map[string]string) (map[string]string, 
 			}
 			name, err := filepath.Rel(root, path)
 			all[name] = path
-			if len(all) > most {
+			if len(all) > maxFiles {
 				return fmt.Errorf("%s has too many files", root)
 			}
 			return err
@@ -263,13 +264,13 @@ func (p *Parts) every(root string, found map[string]string) (map[string]string, 
 	return all, nil
 }
 
-// grammar tells whether a key says for which architecture something is meant, as "on arm64" and "to amd64" do.
+// grammar reports whether a key selects an architecture, such as "on arm64" or "to amd64".
 func grammar(key string) bool {
 	return strings.HasPrefix(key, "on ") || strings.HasPrefix(key, "to ") || key == "else" || strings.HasPrefix(key, "else ")
 }
 
-// rename does what organize says: a file, or all below a folder, gets another name; what a pattern finds goes into a folder.
-// Names without a pattern come first, as for snapcraft.
+// rename renames files as organize says. A key is a file, a folder, which is renamed with all files below it, or a pattern, whose
+// matches are moved into a folder. Like snapcraft, rename obeys keys without a pattern first.
 func (p *Parts) rename(files map[string]string, organize *document.Node) error {
 	if slices.ContainsFunc(organize.Keys(), grammar) {
 		p.Complete = false
@@ -285,7 +286,7 @@ func (p *Parts) rename(files map[string]string, organize *document.Node) error {
 		to := inSnap(organize.Get(key).String())
 		key = inSnap(key)
 		if strings.Contains(key, "**") || strings.HasPrefix(key, "(") {
-			p.Complete = false // a pattern for folders in folders, or files of another partition
+			p.Complete = false // a pattern for nested folders, or files of another partition
 			continue
 		}
 		elsewhere := strings.HasPrefix(to, "(") // such as a component
@@ -293,11 +294,11 @@ func (p *Parts) rename(files map[string]string, organize *document.Node) error {
 			return fmt.Errorf("organize: %q is not a place in the snap", to)
 		}
 		pattern, into := strings.ContainsAny(key, "*?["), to == "" || strings.HasSuffix(to, "/")
-		for name := range files { // a folder that is there
+		for name := range files { // the target is a folder if it has files
 			into = into || strings.HasPrefix(name, filepath.Clean(to)+"/")
 		}
 		if pattern && !into && !elsewhere {
-			p.Complete = false // a new name, if the pattern finds one file only
+			p.Complete = false // if the pattern matches one file only, to is its new name
 		}
 		moved := map[string]string{}
 		for name, path := range files {
@@ -325,13 +326,13 @@ func (p *Parts) rename(files map[string]string, organize *document.Node) error {
 	return nil
 }
 
-// inSnap takes away what says that a path is in the snap, and not in a component of it.
+// inSnap returns a path in organize relative to the snap: without "(default)" and leading slashes.
 func inSnap(path string) string {
 	path, _ = strings.CutPrefix(strings.TrimLeft(path, "/"), "(default)")
 	return strings.TrimLeft(path, "/")
 }
 
-// byPattern finds where a file goes of which a pattern matches the name, or that of a folder it is in.
+// byPattern returns where a file is moved if a pattern matches its name, or that of a folder around it.
 func byPattern(pattern, name, to string) (string, bool) {
 	words := strings.Split(name, "/")
 	for i := range words {
@@ -342,7 +343,7 @@ func byPattern(pattern, name, to string) (string, bool) {
 	return "", false
 }
 
-// split replaces folders in which other parts have files, too, by the files in them.
+// split replaces each folder by the files in it if another part has files below the same path.
 func (p *Parts) split() error {
 	for _, path := range slices.Sorted(maps.Keys(p.Files)) {
 		for above := filepath.Dir(path); above != "."; above = filepath.Dir(above) {
@@ -367,7 +368,7 @@ func (p *Parts) split() error {
 
 var errOwn = errors.New("a part that copies the project has it, too")
 
-// Lstat tells of a file of the snap, with the path that it has there.
+// Lstat returns the information about the file at a path in the snap. The error is fs.ErrNotExist if no part copies such a file.
 func (p *Parts) Lstat(path string) (fs.FileInfo, error) {
 	if own(path) {
 		return nil, errOwn
@@ -389,7 +390,7 @@ func (p *Parts) Lstat(path string) (fs.FileInfo, error) {
 	return nil, &fs.PathError{Op: "lstat", Path: path, Err: fs.ErrNotExist}
 }
 
-// executable is a file that a part makes so.
+// An executable is the information about a file that a part makes executable.
 type executable struct{ fs.FileInfo }
 
 func (e executable) Mode() fs.FileMode { return e.FileInfo.Mode() | 0o555 }

@@ -11,28 +11,29 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// A Fault is a program that is not as a snap needs it.
+// A Fault is a program that is missing or cannot be executed.
 type Fault struct {
 	Path   string // in the snap
 	At     document.Position
-	Gone   bool   // it is not there; else it cannot be executed
-	Late   bool   // the snap can be built and installed all the same, and fails when it runs the program
-	Reason string // in the words of who refuses the snap
+	Gone   bool   // the file does not exist; otherwise it cannot be executed
+	Late   bool   // the snap can be built and installed, and fails when it runs the program
+	Reason string // in the words of snapd or snapcraft, whichever refuses the snap; ours if Late
 }
 
-// Programs looks at the files that apps and hooks name, as snapd does before it installs a snap: commands must be there, and
-// executable, completers must be there. What is in a command-chain it does not look at; snapcraft does when it builds a snap.
-// lstat tells of a file of the snap, by its path there; where it fails otherwise than with fs.ErrNotExist, nothing is said.
+// Programs checks the files that apps and hooks name. Like snapd before it installs a snap, it demands that commands exist and are
+// executable, and that completers exist. Like snapcraft when it builds a snap, it demands that the programs of a command-chain exist
+// and are executable. lstat returns the information about a file at a path in the snap. If it fails with another error than
+// fs.ErrNotExist, Programs does not report the file.
 func Programs(top *document.Node, lstat func(path string) (fs.FileInfo, error)) []Fault {
 	var faults []Fault
 	project := top.Get("parts") != nil
-	look := func(command *document.Node, tell func(path string, gone bool, mode fs.FileMode) (reason string, late bool)) {
+	check := func(command *document.Node, judge func(path string, gone bool, mode fs.FileMode) (reason string, late bool)) {
 		words := strings.Fields(command.String())
 		if len(words) == 0 || strings.ContainsAny(words[0], "$@{}<>%\"'") {
 			return
 		}
 		path := filepath.Clean(strings.TrimPrefix(words[0], "/"))
-		if !filepath.IsLocal(path) || path == "." || !strings.Contains(path, "/") && finds(top) {
+		if !filepath.IsLocal(path) || path == "." || !strings.Contains(path, "/") && searches(top) {
 			return
 		}
 		info, err := lstat(path)
@@ -44,7 +45,7 @@ func Programs(top *document.Node, lstat func(path string) (fs.FileInfo, error)) 
 		if !gone {
 			mode = info.Mode()
 		}
-		if reason, late := tell(path, gone, mode); reason != "" {
+		if reason, late := judge(path, gone, mode); reason != "" {
 			faults = append(faults, Fault{path, command.Pos, gone, late, reason})
 		}
 	}
@@ -53,7 +54,7 @@ func Programs(top *document.Node, lstat func(path string) (fs.FileInfo, error)) 
 			entry := top.Get(section).Get(name)
 			kind := strings.TrimSuffix(section, "s")
 			for _, link := range entry.Get("command-chain").List() {
-				look(link, func(path string, gone bool, mode fs.FileMode) (string, bool) {
+				check(link, func(path string, gone bool, mode fs.FileMode) (string, bool) {
 					switch {
 					case !gone && mode&0o111 != 0:
 						return "", false
@@ -74,7 +75,7 @@ func Programs(top *document.Node, lstat func(path string) (fs.FileInfo, error)) 
 				commands = append(commands, "stop-command", "reload-command", "post-stop-command")
 			}
 			for _, key := range commands {
-				look(entry.Get(key), func(path string, gone bool, mode fs.FileMode) (string, bool) {
+				check(entry.Get(key), func(path string, gone bool, mode fs.FileMode) (string, bool) {
 					switch {
 					case gone:
 						return missing(path), false
@@ -87,7 +88,7 @@ func Programs(top *document.Node, lstat func(path string) (fs.FileInfo, error)) 
 					return "", false
 				})
 			}
-			look(entry.Get("completer"), func(path string, gone bool, _ fs.FileMode) (string, bool) {
+			check(entry.Get("completer"), func(path string, gone bool, _ fs.FileMode) (string, bool) {
 				if gone {
 					return missing(path), false
 				}
@@ -103,8 +104,8 @@ func missing(path string) string {
 	return fmt.Sprintf("snap is unusable due to missing files: path %q does not exist", path)
 }
 
-// finds tells whether snapcraft looks for a command without a folder where programs are, as it does for older bases.
-func finds(top *document.Node) bool {
+// searches reports whether snapcraft searches the folders of programs for a command without a folder, as it does for older bases.
+func searches(top *document.Node) bool {
 	base := top.Get("build-base").String()
 	if base == "" {
 		base = top.Get("base").String()

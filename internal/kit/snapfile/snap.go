@@ -12,11 +12,11 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// A Snap is what a snapcraft.yaml or snap.yaml says, with the hooks beside it.
+// A Snap is the content of a snapcraft.yaml or snap.yaml, with the hooks beside it.
 type Snap struct {
 	File string         // the snapcraft.yaml or snap.yaml
-	Top  *document.Node // all that is in it
-	Text []byte         // as it is written
+	Top  *document.Node // its whole content
+	Text []byte         // its text
 
 	Name, Version, Summary, Description, Confinement string
 
@@ -26,8 +26,8 @@ type Snap struct {
 	Hooks       []Hook     // sorted by name
 
 	Folders []string         // names of folders in the place of hooks
-	Twice   []document.Fault // keys that are there twice, in an unpacked snap
-	Wrong   error            // the first value that is of the wrong kind, such as a list in the place of a text; nil if there is none
+	Twice   []document.Fault // repeated keys of an unpacked snap
+	Wrong   error            // the first value of a wrong kind, such as a list in the place of a text; nil if there is none
 }
 
 // A Plug is a plug of a snap.
@@ -44,7 +44,7 @@ type Plug struct {
 // Confdb reports whether a plug is for a confdb. A nil plug is not.
 func (p *Plug) Confdb() bool { return p != nil && p.Interface == "confdb" }
 
-// Custodian reports whether snapd asks the plug's snap about what passes through the view.
+// Custodian reports whether the plug has the role custodian: snapd runs hooks of its snap for accesses to the view.
 func (p *Plug) Custodian() bool { return p.Confdb() && p.Role == "custodian" }
 
 // At returns the position of an attribute, or that of the plug if it does not have the attribute.
@@ -59,7 +59,7 @@ func (p *Plug) At(attribute string) document.Position {
 type Hook struct {
 	Name       string
 	File       string            // its program; the snap's file if there is no program
-	Executable bool              // in the built snap: snapcraft makes the files in snap/hooks executable
+	Executable bool              // whether it is executable in the built snap; snapcraft makes the files in snap/hooks executable
 	At         document.Position // in the snap's file; zero if the hook is only a file
 	Setting
 }
@@ -76,14 +76,14 @@ type App struct {
 	Setting
 }
 
-// A Setting is what apps and hooks have in common.
+// A Setting has the settings that apps and hooks have in common.
 type Setting struct {
 	Plugs       []string
 	Chain       []string // command-chain
 	Environment []Variable
 }
 
-// A Variable is a variable of an environment. It may use those before it.
+// A Variable is a variable of an environment. Its value may use the variables before it.
 type Variable struct{ Name, Value string }
 
 // Read reads a snap: a snapcraft.yaml, a meta/snap.yaml, or the folder that has one of them, with its hooks. It returns a
@@ -139,7 +139,7 @@ func (s *Snap) Plug(name string) *Plug {
 	return nil
 }
 
-// addUsed adds the plugs that only apps and hooks name.
+// addUsed adds the plugs that apps and hooks name and the section plugs does not have.
 func (s *Snap) addUsed() {
 	for _, section := range []string{"apps", "hooks"} {
 		for _, name := range s.Top.Get(section).Keys() {
@@ -179,7 +179,7 @@ func (s *Snap) addFiles() error {
 	return nil
 }
 
-// A reader reads the values of a snap's file. It records the first one that is of the wrong kind, and goes on.
+// A reader reads the values of a snap's file. It records the first value of a wrong kind, and continues.
 type reader struct {
 	file  string
 	wrong error
@@ -191,7 +191,7 @@ func (r *reader) refuse(at document.Position, format string, args ...any) {
 	}
 }
 
-// is reports whether a node is of a kind. Anything but null is wrong otherwise.
+// is reports whether a node is of a kind. It records a fault if not, except for null and a missing node.
 func (r *reader) is(n *document.Node, kind document.Kind) bool {
 	if n != nil && n.Kind != kind && n.Kind != document.Null {
 		r.refuse(n.Pos, "want a %s, not a %s", kind, n.Kind)
@@ -218,7 +218,7 @@ func (r *reader) texts(n *document.Node) []string {
 	return list
 }
 
-// entries returns the entries of a map, in the order of the file. Of a key that is there twice, it returns the last one.
+// entries returns the entries of a map, in the order of the file. Of a repeated key, it returns the last one.
 func (r *reader) entries(n *document.Node) []document.Entry {
 	if !r.is(n, document.Map) {
 		return nil

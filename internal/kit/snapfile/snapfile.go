@@ -1,9 +1,9 @@
-// Package snapfile reads a snap, as source or unpacked: its file, the hooks beside it, and what its parts copy. It
-// knows which plugs for a confdb snapd refuses, and which hooks snapd runs. Its main function is Read.
+// Package snapfile reads a snap, as source or unpacked: its file, the hooks beside it, and the files that its parts copy. It
+// has snapd's rules for confdb plugs, hooks and the names of snaps. Its main function is Read, its main type Snap.
 //
 //	snap, err := snapfile.Read("./custodian")
 //
-// Package lint judges the snap, and package source makes it run.
+// Package lint reports faults of the snap. Package source prepares it to run.
 package snapfile
 
 import (
@@ -21,15 +21,16 @@ import (
 	"aspects-poc/registry/dialect"
 )
 
-// Unpacked is the file of an unpacked snap; the others in which a snap is looked for are snapcraft's.
+// Unpacked is the path of the file of an unpacked snap. Find searches the files of snapcraft besides.
 const Unpacked = "meta/snap.yaml"
 
 var files = []string{Unpacked, "snap/snapcraft.yaml", "snapcraft.yaml", ".snapcraft.yaml", "build-aux/snap/snapcraft.yaml"}
 
-// templates are what a snapcraft.yaml is made of in some projects, by sed or by a program.
+// templates are the endings of templates from which some projects make their snapcraft.yaml.
 var templates = []string{".in", ".template", ".tmpl", ".tpl", ".j2"}
 
-// Find returns the file of the snap in a folder; a file is itself. Where there is none, the error is a *MissingError.
+// Find returns the path of the snap's file in a folder, or name itself if it is a file. The error is a *MissingError if the folder
+// has no snap.
 func Find(name string) (string, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -55,20 +56,20 @@ func Find(name string) (string, error) {
 	return "", &MissingError{Dir: name}
 }
 
-// A MissingError is a folder without a snap. It is fs.ErrNotExist.
+// A MissingError is the error of a folder without a snap. errors.Is matches fs.ErrNotExist.
 type MissingError struct{ Dir string }
 
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("cannot find a snap in %s: it has no snap/snapcraft.yaml, snapcraft.yaml or meta/snap.yaml", e.Dir)
 }
 
-// Is tells that this is an fs.ErrNotExist.
+// Is reports whether target is fs.ErrNotExist.
 func (e *MissingError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// Built tells whether a snap's file is that of an unpacked snap. What is not built yet snapcraft makes executable.
+// Built reports whether a snap's file is that of an unpacked snap. Before that, snapcraft makes hooks executable.
 func Built(file string) bool { return strings.HasPrefix(filepath.Base(file), "snap.yaml") }
 
-// Root is the folder of the project, or of the unpacked snap, that a snap's file belongs to.
+// Root returns the folder of the project, or of the unpacked snap, that a snap's file belongs to.
 func Root(file string) string {
 	root := filepath.Dir(file)
 	if base := filepath.Base(root); base == "snap" || base == "meta" {
@@ -80,7 +81,7 @@ func Root(file string) string {
 	return root
 }
 
-// HookFolder is where the hooks of a snap are: beside snap.yaml, or in snap/ of a snapcraft project.
+// HookFolder returns the folder of a snap's hooks: beside snap.yaml, or in snap/ of a snapcraft project.
 func HookFolder(file string) string {
 	dir := filepath.Dir(file)
 	if !Built(file) && filepath.Base(dir) != "snap" {
@@ -89,8 +90,7 @@ func HookFolder(file string) string {
 	return filepath.Join(dir, "hooks")
 }
 
-// beside returns the names of the hooks in the folder of a snap's file, sorted, and those of the folders that are among them.
-// Links that lead nowhere are hooks.
+// beside returns the names of the files and of the folders in the folder of a snap's hooks, sorted. A broken link counts as a file.
 func beside(file string) (names, folders []string, err error) {
 	folder := HookFolder(file)
 	list, err := os.ReadDir(folder)
@@ -101,7 +101,7 @@ func beside(file string) (names, folders []string, err error) {
 		return nil, nil, err
 	}
 	for _, entry := range list {
-		info, err := os.Stat(filepath.Join(folder, entry.Name())) // what a link leads to counts
+		info, err := os.Stat(filepath.Join(folder, entry.Name())) // follows links
 		switch {
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return nil, nil, err
@@ -115,8 +115,8 @@ func beside(file string) (names, folders []string, err error) {
 	return names, folders, nil
 }
 
-// Refused returns what snapd's confdb interface refuses of a plug's attributes, in its words, and the attribute that is
-// meant; "" if it takes them. An empty role is none.
+// Refused returns why snapd's confdb interface refuses a plug, in its words, and the attribute at fault. reason is "" if it accepts
+// the plug. An empty role means a plug without a role.
 func Refused(account, view, role string) (attribute, reason string) {
 	schema, name, _ := strings.Cut(view, "/")
 	switch {
@@ -140,7 +140,7 @@ func Refused(account, view, role string) (attribute, reason string) {
 	return "", ""
 }
 
-// kinds are the hooks that are named after a plug; true for those that only custodians have.
+// kinds has the beginnings of the names of hooks that are named after a plug; true means that only custodians have the hook.
 var kinds = map[string]bool{"change-view-": true, "save-view-": true, "load-view-": true, "query-view-": true, "observe-view-": false,
 	"prepare-plug-": false, "connect-plug-": false, "disconnect-plug-": false, "unprepare-plug-": false}
 
@@ -148,12 +148,12 @@ var kinds = map[string]bool{"change-view-": true, "save-view-": true, "load-view
 var others = map[string]bool{"install": true, "default-configure": true, "configure": true, "pre-refresh": true, "post-refresh": true,
 	"remove": true, "check-health": true, "gate-auto-refresh": true, "fde-setup": true, "install-device": true, "prepare-device": true}
 
-// maxName is how long snapd lets the name of a snap be.
+// maxName is the largest length of a snap's name.
 const maxName = 40
 
 var validName = regexp.MustCompile(`^(?:[a-z0-9]+-?)*[a-z](?:-?[a-z0-9])*$`)
 
-// ValidName tells whether snapd takes a name for a snap.
+// ValidName reports whether snapd accepts a name for a snap.
 func ValidName(name string) bool { return len(name) <= maxName && validName.MatchString(name) }
 
 // Names returns the hooks that snapd runs for a snap with some plugs.
@@ -168,7 +168,8 @@ func Names(plugs []string) []string {
 	return names
 }
 
-// Split takes the name of a hook apart: its kind, such as "change-view-", and the plug that it is for; "" for another one.
+// Split splits the name of a hook into its kind, such as "change-view-", and its plug. Both are "" if the hook is not named after a
+// plug.
 func Split(hook string) (kind, plug string) {
 	for kind := range kinds {
 		if plug, ok := strings.CutPrefix(hook, kind); ok {
@@ -178,7 +179,7 @@ func Split(hook string) (kind, plug string) {
 	return "", ""
 }
 
-// RefusedHooks returns what snapd refuses of the hooks that a snap has, in its words; "" if it takes them.
+// RefusedHooks returns why snapd refuses a snap with these hooks, in its words, or "".
 func RefusedHooks(names []string) string {
 	if slices.Contains(names, "default-configure") && !slices.Contains(names, "configure") {
 		return `cannot specify "default-configure" hook without "configure" hook`
@@ -186,8 +187,8 @@ func RefusedHooks(names []string) string {
 	return ""
 }
 
-// CustodianOnly tells whether snapd runs a kind of hooks for custodians only.
+// CustodianOnly reports whether snapd runs a kind of hooks for custodians only.
 func CustodianOnly(kind string) bool { return kinds[kind] }
 
-// Fixed tells whether snapd knows a hook that is not named after a plug.
+// Fixed reports whether snapd runs a hook of this name that is not named after a plug.
 func Fixed(hook string) bool { return others[hook] }

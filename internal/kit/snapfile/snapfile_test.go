@@ -105,7 +105,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// TestRead reads what is not as plain as a snap's file may be.
+// TestRead reads snaps' files in unusual forms.
 func TestRead(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -9,8 +9,8 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// A Table is what the hooks that `registry new --from` writes know of the confdb-schema: the plugs that they use, and the requests
-// that they answer. It is a file of the custodian's, in Python, Go or shell.
+// A Table has the plugs that the hooks of `registry new --from` use, and the requests that they answer. It is read from a file of
+// the custodian in Python, Go or shell.
 type Table struct {
 	File    string
 	Admin   Word   // the plug through which they write
@@ -19,7 +19,7 @@ type Table struct {
 	Secret  []Word // requests for secrets
 }
 
-// A Word is a text in a file, and where it begins.
+// A Word is a text in a file with its position.
 type Word struct {
 	Text string
 	At   document.Position

@@ -9,8 +9,8 @@ import (
 	"aspects-poc/internal/kit/source"
 )
 
-// FuzzLoad reads anything as snapcraft.yaml and as snap.yaml: it is refused, or laid out in a folder of its name below the
-// stage. Nothing is written elsewhere, and the source stays as it is.
+// FuzzLoad loads any text as snapcraft.yaml and as snap.yaml. Load refuses it, or lays out a folder of the snap's name below the
+// stage. It writes nothing elsewhere, and does not change the source.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
 		"name: a\n", "name: a-b\nplugs:\n  p: {interface: confdb, account: acc, view: s/v, role: custodian}\napps:\n  d: {command: x, daemon: simple, plugs: [p, network]}\n",

@@ -14,7 +14,7 @@ import (
 	"aspects-poc/internal/kit/snapfile"
 )
 
-// parts lists what parts with the plugin dump copy, by its path in the snap, and warns of what others would bring.
+// parts returns the files that parts with the plugin dump copy. It adds warnings about the parts that do more.
 func (s *Source) parts(dir string, top *document.Node) (*snapfile.Parts, error) {
 	parts, err := snapfile.ReadParts(dir, top)
 	if err != nil {
@@ -32,8 +32,8 @@ func (s *Source) parts(dir string, top *document.Node) (*snapfile.Parts, error) 
 	return parts, nil
 }
 
-// layOut fills the folder that stands for the built snap with links to files. What is there already stays as it is, since a
-// hook may be running from it.
+// layOut fills the folder that stands for the built snap with links to files. It does not replace a link that is right already,
+// since a hook may be running from it.
 func (s *Source) layOut(parts *snapfile.Parts) error {
 	files := parts.Files
 	for _, name := range s.Snap.Hooks {
@@ -51,7 +51,7 @@ func (s *Source) layOut(parts *snapfile.Parts) error {
 	if err := os.MkdirAll(filepath.Join(s.Snap.Dir, "meta", "hooks"), 0o755); err != nil {
 		return err
 	}
-	if err := drop(s.Snap.Dir, "", files); err != nil {
+	if err := removeStale(s.Snap.Dir, "", files); err != nil {
 		return err
 	}
 	for _, path := range slices.Sorted(maps.Keys(files)) {
@@ -59,21 +59,21 @@ func (s *Source) layOut(parts *snapfile.Parts) error {
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if err := place(files[path], to, parts.Executable[path]); err != nil {
+		if err := link(files[path], to, parts.Executable[path]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// stub stands, in the place of a file's path, for a hook that does nothing; stubText is that.
+// stub takes the place of the path of a hook that does nothing; stubText is the text of such a hook.
 const (
 	stub     = "\x00"
 	stubText = "#!/bin/sh\n"
 )
 
-// drop removes what a folder of the snap has and the source has no more.
-func drop(root, folder string, files map[string]string) error {
+// removeStale removes the files of a folder of the snap that the source no longer has.
+func removeStale(root, folder string, files map[string]string) error {
 	entries, err := os.ReadDir(filepath.Join(root, folder))
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func drop(root, folder string, files map[string]string) error {
 	for _, entry := range entries {
 		path := filepath.Join(folder, entry.Name())
 		if files[path] != "" {
-			if entry.IsDir() { // a link now
+			if entry.IsDir() { // a link will replace it
 				if err := os.RemoveAll(filepath.Join(root, path)); err != nil {
 					return err
 				}
@@ -89,7 +89,7 @@ func drop(root, folder string, files map[string]string) error {
 			continue
 		}
 		if entry.IsDir() {
-			if err := drop(root, path, files); err != nil {
+			if err := removeStale(root, path, files); err != nil {
 				return err
 			}
 			if path == "meta" || path == snapfile.HookFile("") {
@@ -97,15 +97,15 @@ func drop(root, folder string, files map[string]string) error {
 			}
 		}
 		if err := os.Remove(filepath.Join(root, path)); err != nil && !errors.Is(err, fs.ErrNotExist) && !entry.IsDir() {
-			return err // a folder with something in it stays
+			return err // a folder that is not empty stays
 		}
 	}
 	return nil
 }
 
-// place links a file into the snap. One that is not executable is copied if snapcraft would make it so: a hook, and what a
-// part tells it to.
-func place(from, to string, wanted bool) error {
+// link links a file into the snap. If a hook, or a file for which executable is wanted, is not executable, link makes an executable
+// copy instead, as snapcraft does.
+func link(from, to string, wanted bool) error {
 	text := []byte(stubText)
 	if from != stub {
 		executable := true
@@ -135,7 +135,7 @@ func place(from, to string, wanted bool) error {
 	return replace(to, func(path string) error { return os.WriteFile(path, text, 0o755) })
 }
 
-// replace gives a path to what make makes, at one moment.
+// replace replaces the file at a path atomically by the one that make makes.
 func replace(path string, make func(string) error) error {
 	fresh := path + ".new"
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {

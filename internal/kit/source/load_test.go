@@ -30,7 +30,7 @@ func project(t *testing.T, files map[string]string) string {
 
 const program = "#!/bin/sh\n"
 
-// TestSettings reads how hooks and apps are run: in the order of the file, as variables use those before them.
+// TestSettings reads the settings of hooks and apps. Variables keep the order of the file, since they use those before them.
 func TestSettings(t *testing.T) {
 	dir := project(t, map[string]string{
 		"meta/snap.yaml": `name: a
@@ -67,7 +67,7 @@ apps:
 	}
 }
 
-// TestLayOut looks at what $SNAP has of a snap that is not built.
+// TestLayOut checks the files in $SNAP of a snap that is not built.
 func TestLayOut(t *testing.T) {
 	for _, test := range []struct {
 		name, yaml string
@@ -151,7 +151,7 @@ func TestLayOut(t *testing.T) {
 	}
 }
 
-// TestUnusable are snaps that snapd does not install for their files.
+// TestUnusable has snaps that snapd does not install because of their files.
 func TestUnusable(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -200,7 +200,7 @@ func TestUnusable(t *testing.T) {
 	}
 }
 
-// TestNoChain is a snap that snapd installs, though what it lacks is missed later.
+// TestNoChain has a snap that snapd installs, and that fails when it runs.
 func TestNoChain(t *testing.T) {
 	dir := project(t, map[string]string{"meta/snap.yaml": "name: a\nhooks: {configure: {command-chain: [bin/gone]}}", "meta/hooks/configure": program})
 	found, err := source.Load(dir, source.Options{})
@@ -210,7 +210,7 @@ func TestNoChain(t *testing.T) {
 	}
 }
 
-// TestPermissions runs what a part makes executable.
+// TestPermissions has files that a part makes executable.
 func TestPermissions(t *testing.T) {
 	dir := project(t, map[string]string{"snap/snapcraft.yaml": "name: a\nparts: {p: {plugin: dump, source: a, permissions: [{mode: '0o755'}, {path: data, mode: '644'}]}}",
 		"a/bin/run": "", "a/data": ""})
@@ -225,7 +225,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// TestTwice has keys twice where the last one counts.
+// TestTwice has repeated keys, of which the last one counts.
 func TestTwice(t *testing.T) {
 	for file, text := range map[string]string{
 		"meta/snap.yaml":                "name: b\nname: a\nplugs: {q: network}\nplugs: {q: content, q: home}\n",

@@ -1,12 +1,13 @@
 // Package source reads the source of a user's snap, so that the snap runs without a build. The source is a
-// snapcraft.yaml with hooks in snap/hooks; an unpacked snap with meta/snap.yaml will do, too. Its main function is
-// Load.
+// snapcraft.yaml with hooks in snap/hooks, or an unpacked snap with meta/snap.yaml. Its main function is Load, its main type
+// Source.
 //
 //	found, err := source.Load("./custodian", source.Options{Stage: stage})
 //	err = w.Install(ctx, found.Snap)
 //
 // Load links the hooks, and the files that parts with the plugin dump copy, into a folder that stands for the snap. So
-// an edited file counts at the next run of a hook. What other plugins build is missing.
+// an edited file counts at the next run of a hook. The files that other plugins build are missing. Package snapfile parses the
+// snap's files, and package hookrun runs the hooks.
 package source
 
 import (
@@ -29,22 +30,23 @@ import (
 // A Source is a snap that was found in a folder.
 type Source struct {
 	Snap facts.Snap // Snap.Dir is where it can be run from
-	// Watch are the files and folders that decide what was found: when one changes, Load may find something else.
+	// Watch are the files and folders that Load has read. When one changes, Load may return something else.
 	Watch []string
-	// Warnings say what is not as it would be in the built snap.
+	// Warnings say how the snap differs from the built one.
 	Warnings []string
 }
 
-// Options say what is not in the files.
+// Options are options of Load.
 type Options struct {
-	Stage   string // the folder in which snaps that are not unpacked are laid out, each in one of its name
-	Account string // the account ID of plugs that have the place for one only, as a template does
+	Stage   string // folder for snaps that are not unpacked; each gets a folder of its name in it
+	Account string // account ID for plugs whose account is a placeholder
 }
 
 // restarts are the values of restart-condition.
 var restarts = []string{"on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog", "always", "never"}
 
-// Load finds the snap in a folder.
+// Load reads the snap in a folder, and prepares a snap that is not unpacked in Options.Stage. It returns an error if there is no
+// snap, or if snapd or snapcraft would refuse it.
 func Load(dir string, options Options) (*Source, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -96,7 +98,8 @@ func load(dir string, options Options) (*Source, error) {
 	return s, s.refused(snapfile.Programs(snap.Top, parts.Lstat))
 }
 
-// refused tells of the first fault that keeps a snap from being built, or installed, and warns of the others.
+// refused returns the error of the first fault with which the snap cannot be built or installed. It adds warnings about the faults
+// before it that only appear when the program runs.
 func (s *Source) refused(faults []snapfile.Fault) error {
 	for _, fault := range faults {
 		switch {
@@ -113,10 +116,9 @@ func (s *Source) refused(faults []snapfile.Fault) error {
 
 var validHook = regexp.MustCompile(`^[a-z](?:-?[a-z0-9])*$`)
 
-// convert makes a snap that can be installed of what the files of a snap say. It returns an error if snapd or snapcraft would
-// refuse them.
+// convert turns the files of a snap into a snap to install. It returns an error if snapd or snapcraft would refuse them.
 func convert(from *snapfile.Snap, account string) (*Source, error) {
-	if !snapfile.ValidName(from.Name) { // which becomes the name of a folder, too
+	if !snapfile.ValidName(from.Name) { // the name also becomes that of a folder
 		return nil, fmt.Errorf("%q cannot be a snap's name: want at most 40 of a-z, 0-9 and single hyphens in between, with a letter "+
 			"among them", from.Name)
 	}
@@ -183,7 +185,7 @@ func variables(from []snapfile.Variable) []facts.Variable {
 	return list
 }
 
-// hooks adds the hooks of the snap's files, and those that parts bring. It records where they are found in files, unless
+// hooks adds the hooks of the snap's files, and those among files, which parts copy. It adds the hooks of the snap to files, unless
 // that is nil.
 func (s *Source) hooks(snap *snapfile.Snap, files map[string]string) {
 	s.Watch = append(s.Watch, snapfile.HookFolder(snap.File))
@@ -209,8 +211,8 @@ func (s *Source) hooks(snap *snapfile.Snap, files map[string]string) {
 	}
 }
 
-// usable looks at the files of an unpacked snap as snapd does before it installs one: programs that apps run must be there,
-// and they and the hooks executable.
+// usable returns snapd's error for an unpacked snap that it does not install: programs of apps must exist, and they and the hooks
+// must be executable.
 func (s *Source) usable(top *document.Node) error {
 	if reason := snapfile.RefusedHooks(s.Snap.Hooks); reason != "" {
 		return errors.New(reason)

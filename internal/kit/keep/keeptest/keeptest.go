@@ -1,4 +1,5 @@
-// Package keeptest makes random configuration files, and random changes of their values, for the tests of what edits files.
+// Package keeptest makes random configuration files, and random changes of their values, for the tests of package keep and of the
+// program in Python that does the same. Its functions are Text and Changes.
 package keeptest
 
 import (
@@ -10,8 +11,7 @@ import (
 	"aspects-poc/internal/kit/keep"
 )
 
-// A maker writes random configuration files, as people write them: with comments, in several styles of quotes, indentation
-// and lists.
+// A maker writes random configuration files in the styles of people: with comments, and various quotes, indentations and lists.
 type maker struct {
 	*rand.Rand
 	format   keep.Format
@@ -292,7 +292,7 @@ func Text(format keep.Format, seed uint64) string {
 var newTexts = []string{"debug", "with # sign", "a: b", " space", "yes", "null", "8080", "1e3", "", "ünï", "it's \"so\"", "back\\slash", "line\nbreak", "-dash",
 	"[x]", "{y}", "true", "tab\there", "*x", "2024-05-01", "::", "a:", "0x10", "12:30", "~", "\u007f\u0085", "#x", "x;", "'q'", "😀"}
 
-// newValue returns another value of the kind of an entry.
+// newValue returns a random value of a kind.
 func newValue(m *maker, kind, element keep.Kind) any {
 	switch kind {
 	case keep.Bool:
@@ -316,7 +316,8 @@ func newValue(m *maker, kind, element keep.Kind) any {
 	return pick(m, newTexts...)
 }
 
-// Changes returns changes of values that a file has: other values, keys that go, keys that go and come back.
+// Changes returns random changes of the values in a file: other values, removed keys, and keys that are removed and set again. They
+// are the same for the same seed.
 func Changes(format keep.Format, text string, doc *keep.Document, seed uint64) []keep.Change {
 	m := &maker{Rand: rand.New(rand.NewPCG(seed, 2)), format: format}
 	var list []keep.Change
