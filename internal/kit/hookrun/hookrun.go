@@ -7,8 +7,8 @@
 //	err = runner.Serve(w)
 //	defer runner.Close()
 //
-// A hook runs as the user of this process, with all rights of that user. So it may do here what a strict snap may not,
-// and what needs root fails unless root runs this process. Package changes decides which hooks run, and when.
+// A hook runs as the user of this process, with all rights of that user. So it can do more here than in a strict snap, and acts that
+// need root fail unless root runs this process. Package changes decides which hooks run, and when.
 package hookrun
 
 import (
@@ -32,12 +32,12 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// Options configure New.
+// Options are options of New. Dir and Snapctl are required.
 type Options struct {
-	// Dir has the data of snaps, below var/snap and root/snap.
+	// Dir is the folder for the data of snaps, below var/snap and root/snap.
 	Dir string
-	// Snapctl is the program that snaps find as snapctl on their PATH. Programs that import
-	// this package are, if they are called by that name: see package snapctl.
+	// Snapctl is the program that snaps find as snapctl on their PATH. A program that imports this package can be that program:
+	// under the name snapctl it acts as snapctl (see package hookrun/snapctl).
 	Snapctl string
 	// Output, if not nil, receives each line that a service prints.
 	Output func(snap, service, line string)

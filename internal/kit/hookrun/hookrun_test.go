@@ -17,7 +17,7 @@ import (
 	"aspects-poc/internal/need"
 )
 
-// TestUnstarted checks what is said of hooks that the system cannot start.
+// TestUnstarted checks the errors of hooks that the system cannot start.
 func TestUnstarted(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -48,7 +48,7 @@ func TestUnstarted(t *testing.T) {
 	}
 }
 
-// TestLanguages runs hooks of several languages, those that are there.
+// TestLanguages runs hooks in those of several languages that are installed.
 func TestLanguages(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ program, interpreter, text string }{
@@ -68,7 +68,7 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
-// TestOutput checks that of what a hook prints the end is kept: a hundred lines, and not without bounds.
+// TestOutput checks that the end of a hook's output is returned: a hundred lines of limited length.
 func TestOutput(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, script, want string }{
@@ -94,7 +94,7 @@ func lineRange(from, to int) string {
 	return strings.TrimSpace(text.String())
 }
 
-// TestHang checks that a hook that hangs ends with its limit, or with whoever waits for it, and its children with it.
+// TestHang checks that a hook that hangs, and its children, end at its time limit or when the caller gives up.
 func TestHang(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

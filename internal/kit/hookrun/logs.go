@@ -18,7 +18,7 @@ type journal struct {
 	mu    sync.Mutex // guards what follows
 	lines []rest.LogLine
 	begin int           // number of the first of lines, counted from the start of the runner
-	moved chan struct{} // closed and replaced with each line
+	moved chan struct{} // closed and replaced at each new line
 }
 
 func (j *journal) add(line rest.LogLine) {
@@ -26,7 +26,7 @@ func (j *journal) add(line rest.LogLine) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lines = append(j.lines, line)
-	if len(j.lines) >= 2*keepLines { // not with each line: it is copied
+	if len(j.lines) >= 2*keepLines { // seldom, since it copies the lines
 		j.begin += len(j.lines) - keepLines
 		j.lines = slices.Clone(j.lines[len(j.lines)-keepLines:])
 	}
@@ -46,8 +46,7 @@ func (j *journal) refused(service string) {
 	j.add(rest.LogLine{Service: service, Systemd: true, PID: 1, Text: text})
 }
 
-// from returns the lines of services from a number on, and the number of the next line. moved is closed when there is a next
-// line.
+// from returns the lines of services from a number on, and the number of the next line. moved is closed when that line arrives.
 func (j *journal) from(number int, services []string) (list []rest.LogLine, next int, moved <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -25,7 +25,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// machine opens a machine whose hooks and services are run.
+// machine opens a machine that runs hooks and services.
 func machine(t *testing.T, options changes.Options) (*world.World, *hookrun.Runner) {
 	t.Helper()
 	runner, err := hookrun.New(hookrun.Options{Dir: t.TempDir(), Snapctl: "/bin/true", RunServices: true})
@@ -53,7 +53,7 @@ func unpacked(t *testing.T, files map[string]string) string {
 
 var errEnough = errors.New("enough")
 
-// lines reads lines that a service itself has printed until there are as many.
+// lines reads the log of a service until it has as many lines of the service itself as wanted.
 func lines(ctx context.Context, r *hookrun.Runner, service string, last, want int) (list []string, pids map[int]bool, err error) {
 	pids = map[int]bool{}
 	err = r.Logs(ctx, []string{service}, last, want > 0, func(line rest.LogLine) error {

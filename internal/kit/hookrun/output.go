@@ -41,7 +41,7 @@ func (t *tail) Bytes() []byte {
 	return text
 }
 
-// unstarted returns an error with the reason why a program could not start, and the remedy.
+// unstarted returns the error for a program that could not start, with the reason and, if there is one, the remedy.
 func unstarted(path string, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOEXEC):

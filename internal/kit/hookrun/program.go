@@ -22,9 +22,9 @@ var _ rest.Programs = (*Runner)(nil)
 // shell is the program that Program returns instead of an app if asked for a shell.
 const shell = "/bin/sh"
 
-// Program returns how to run an app of a snap. name is SNAP.APP, or SNAP for the app with the snap's name. asShell replaces
-// the app by a shell with the app's environment; with name SNAP, the snap needs no app. It returns an *facts.Error if there is
-// no such snap or app.
+// Program returns the command line and environment of an app of a snap. name is SNAP.APP, or SNAP for the app with the snap's name.
+// asShell replaces the app by a shell with the app's environment; with name SNAP, the snap needs no app. It returns an *facts.Error
+// if there is no such snap or app.
 func (r *Runner) Program(name string, asShell bool, arguments []string) (rest.Program, error) {
 	instance, app, named := strings.Cut(name, ".")
 	snap, err := r.world.Snap(instance)
@@ -65,7 +65,7 @@ func appOf(snap facts.Snap, name string) (command string, setting facts.Setting,
 	return service.Command, service.Setting, is
 }
 
-// noApp returns the error that a snap has no such app, in snapd's words, and lists the apps that the snap has.
+// noApp returns the error for an unknown app, in snapd's words, with the list of the snap's apps.
 func noApp(snap facts.Snap, app string) error {
 	var names []string
 	for name := range snap.Apps {
@@ -81,14 +81,14 @@ func noApp(snap facts.Snap, app string) error {
 		Message: fmt.Sprintf("cannot find app %q in %q: %s", app, snap.Instance(), known)}
 }
 
-// Acting returns the variables, as NAME=VALUE, with which a program that is none of the snap's calls snapctl in its name. path is
-// where the program looks for others.
+// Acting returns the variables, as NAME=VALUE, with which a program outside of a snap calls snapctl in the snap's name. path is the
+// program's PATH.
 func (r *Runner) Acting(instance, path string) ([]string, error) {
 	cookie, err := r.world.Facts.Now().Cookie(instance)
 	return []string{"PATH=" + r.bin + ":" + path, "SNAP_COOKIE=" + cookie, snapctl.SocketVariable + "=" + r.socket}, err
 }
 
-// AskProgram asks the machine behind a socket how to run an app, or a shell in its place.
+// AskProgram is Runner.Program for a machine in another process, which answers on a socket.
 func AskProgram(ctx context.Context, socket, name string, asShell bool, arguments []string) (rest.Program, error) {
 	query := url.Values{"name": {name}, "shell": {strconv.FormatBool(asShell)}, "arg": arguments}
 	response, err := snapdhttp.New(socket).Do(ctx, http.MethodGet, rest.RunPath, query, nil)

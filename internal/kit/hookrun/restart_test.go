@@ -13,7 +13,7 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// A daemon that crashes is started five times within ten seconds, as systemd does, and then no more until somebody asks for it.
+// A daemon that crashes is started five times within ten seconds, as by systemd, and then only when it is restarted by hand.
 func TestRestartLimit(t *testing.T) {
 	t.Parallel()
 	w, runner := machine(t, changes.Options{})
@@ -59,7 +59,7 @@ func await(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// Which end makes systemd start a service again is said by restart-condition.
+// restart-condition decides after which ends systemd starts a service again.
 func TestRestartCondition(t *testing.T) {
 	t.Parallel()
 	const delay = time.Millisecond

@@ -16,7 +16,7 @@ import (
 	"aspects-poc/internal/stocksnap"
 )
 
-// TestRemove checks that a loaded snap can be removed, and what is said to those who want more.
+// TestRemove checks that a snap can be removed, and the refusals of actions that need a store.
 func TestRemove(t *testing.T) {
 	t.Parallel()
 	m := serve(t, setup{})
@@ -67,7 +67,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestNotImitated asks for everything of snapd that is not imitated: each says what is missing.
+// TestNotImitated requests every endpoint that is not imitated: each answer says what is missing.
 func TestNotImitated(t *testing.T) {
 	t.Parallel()
 	m := serve(t, setup{})
@@ -82,7 +82,7 @@ func TestNotImitated(t *testing.T) {
 	}
 }
 
-// TestDocumented checks that the endpoints of which the documentation speaks are there.
+// TestDocumented checks that the endpoints in the documentation exist.
 func TestDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/devkit/serve.md")
 	if err != nil {
@@ -107,7 +107,7 @@ func TestDocumented(t *testing.T) {
 	}
 }
 
-// TestStockAbsent checks what the stock snap command makes of a machine that has nothing of what it lists.
+// TestStockAbsent checks the output of the stock snap command for lists that are empty on the machine.
 func TestStockAbsent(t *testing.T) {
 	t.Parallel()
 	command := stocksnap.Find(t)

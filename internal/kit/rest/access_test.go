@@ -11,7 +11,7 @@ import (
 	"aspects-poc/internal/machine/testclient"
 )
 
-// Who may ask what, on which socket; the answers to others are as captured on snapd 2.77.1.
+// TestAccess checks which callers may use which endpoints, on which socket. The refusals are those captured on snapd 2.77.1.
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	root := serve(t, setup{})
@@ -52,7 +52,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// A user who may not write through snapctl, of a snap that is there.
+// A user other than root may not write through snapctl.
 func TestSnapctlOfUsers(t *testing.T) {
 	t.Parallel()
 	m := serve(t, setup{options: rest.Options{Root: func(int) bool { return false }}})

@@ -133,10 +133,10 @@ func (s *Server) acknowledge(r *http.Request) (reply, error) {
 			schemas = append(schemas, schema)
 		case "account-key":
 			_, err = assertion.ReadKey(a.Encode())
-			others = append(others, kept(a))
+			others = append(others, factOf(a))
 		default:
 			// The store signs these, and its keys are unknown here. The assertion is listed, but has no effect.
-			others = append(others, kept(a))
+			others = append(others, factOf(a))
 		}
 		if err != nil {
 			return reply{}, badRequest("assert failed: " + err.Error())
@@ -152,7 +152,8 @@ func (s *Server) acknowledge(r *http.Request) (reply, error) {
 	return reply{}, s.standIn()
 }
 
-func kept(a *assertion.Assertion) facts.Assertion {
+// factOf returns an assertion in the form that package facts stores.
+func factOf(a *assertion.Assertion) facts.Assertion {
 	return facts.Assertion{Name: a.String(), Revision: a.Revision(), Text: string(a.Encode())}
 }
 

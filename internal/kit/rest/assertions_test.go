@@ -26,7 +26,7 @@ func signedFile(t testing.TB, name string) []byte {
 	return text
 }
 
-// empty serves a machine that knows no confdb-schema, with a stand-in for custodian.
+// empty serves a machine without confdb-schemas, with a stand-in as custodian.
 func empty(t *testing.T, options rest.Options) *machine {
 	t.Helper()
 	options.Custodian = "standin"
@@ -98,7 +98,7 @@ func TestAcknowledge(t *testing.T) {
 	}
 }
 
-// TestAccounts checks that what stands beside a confdb-schema in a stream is kept with it, and only with it.
+// TestAccounts checks that other assertions in a stream are stored with the confdb-schema, and only with it.
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	signed := string(signedFile(t, "signed.assert"))

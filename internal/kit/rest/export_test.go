@@ -2,7 +2,7 @@ package rest
 
 import "context"
 
-// AsRoot is the context of a request that the administrator makes.
+// AsRoot returns the context of a request by the administrator.
 func AsRoot(ctx context.Context) context.Context {
 	return context.WithValue(ctx, peerKey{}, peer{})
 }
@@ -10,5 +10,5 @@ func AsRoot(ctx context.Context) context.Context {
 // NotImitated are the endpoints that answer that they are not imitated, by path and method.
 var NotImitated = notImitated
 
-// Imitated tells whether there is an endpoint of a path, imitated or not.
+// Imitated reports whether the server has an endpoint with a path, imitated or not.
 func Imitated(path string) bool { return routes[path] != nil }

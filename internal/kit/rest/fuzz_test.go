@@ -16,7 +16,7 @@ import (
 	"aspects-poc/internal/machine/testclient"
 )
 
-// What nobody should ask: each is answered with an error of snapd's form, and the next one is answered as well.
+// Each bad request gets an error in snapd's form, and does not affect the next one.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	m := serve(t, setup{})
@@ -104,7 +104,7 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// FuzzRequests sends any method, path and body: nothing panics, and each answer has snapd's form.
+// FuzzRequests sends any method, path and body: no request causes a panic, and each answer has snapd's form.
 func FuzzRequests(f *testing.F) {
 	view := "/v2/confdb/" + viewID("control-telemetry").String()
 	for _, seed := range [][3]string{

@@ -11,7 +11,7 @@ import (
 	"aspects-poc/internal/kit/rest"
 )
 
-// TestListen checks that of many who want a socket that was left behind one gets it, and what the others are told.
+// TestListen checks that one of many listeners gets a socket that was left behind, and the errors of the others.
 func TestListen(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "listen") // short, as the path of a socket has to be

@@ -59,7 +59,7 @@ func TestLogs(t *testing.T) {
 	}
 }
 
-// TestStockLogs checks what the stock snap command prints of it.
+// TestStockLogs checks the output of the stock command snap logs.
 func TestStockLogs(t *testing.T) {
 	t.Parallel()
 	command := stocksnap.Find(t)

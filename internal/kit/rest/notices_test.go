@@ -76,7 +76,7 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-// A read whose turn does not come, and a wait without end, end with the server.
+// A read that waits for its turn, and a wait for notices without a timeout, end when the server ends.
 func TestShutdownEndsWaiting(t *testing.T) {
 	t.Parallel()
 	w, err := world.Open("", changes.Options{})

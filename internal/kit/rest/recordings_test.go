@@ -20,7 +20,7 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// An exchange is one that was recorded with a real snapd 2.77.1.
+// An exchange is a request and its answer, recorded with a real snapd 2.77.1.
 type exchange struct {
 	Name  string
 	Given map[string]map[string]any // what the views hold before

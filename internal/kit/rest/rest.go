@@ -7,8 +7,8 @@
 //	err = server.Serve(ctx, listener, snaps)
 //
 // The table routes lists the endpoints. Statuses, kinds and messages are those of snapd 2.77.1: observed where
-// possible, else read in its source. docs/devkit/serve.md lists what is not imitated. This package decides nothing
-// about data: it leaves that to package world.
+// possible, otherwise read in its source. docs/devkit/serve.md lists what is not imitated. Package world decides about data and
+// hooks.
 package rest
 
 import (
@@ -30,7 +30,7 @@ import (
 	"aspects-poc/internal/kit/world"
 )
 
-// Options configure New. World is required.
+// Options are options of New. World is required.
 type Options struct {
 	World *world.World
 
@@ -64,7 +64,7 @@ type Options struct {
 
 // A Server answers requests. It is safe for concurrent use.
 //
-// It has many methods because each endpoint is one; it has hardly any state of its own.
+// It has many methods because there is one for each endpoint; it has hardly any state of its own.
 type Server struct {
 	options Options
 	world   *world.World

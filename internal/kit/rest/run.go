@@ -8,14 +8,14 @@ type Program struct {
 	Env  []string `json:"env"`
 }
 
-// Programs returns how to run the apps of snaps.
+// Programs returns the Programs of apps.
 type Programs interface {
-	// Program returns how to run an app with arguments. name is SNAP.APP or SNAP. asShell replaces the app by a shell.
+	// Program returns the Program for an app with arguments. name is SNAP.APP or SNAP. asShell replaces the app by a shell.
 	Program(name string, asShell bool, arguments []string) (Program, error)
 }
 
-// RunPath is an endpoint that snapd does not have. `snap run` needs snapd's own files, which an imitated machine lacks.
-// `aspects-poc registry run` asks this endpoint instead how to run an app.
+// RunPath is an endpoint that snapd does not have. It returns the Program of an app to `aspects-poc registry run`, because `snap run`
+// needs snapd's own files, which an imitated machine lacks.
 const RunPath = "/v2/imitation/run"
 
 func (s *Server) program(r *http.Request) (reply, error) {

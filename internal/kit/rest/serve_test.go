@@ -17,7 +17,7 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// A machine is a world that is served.
+// A machine is a world with a server.
 type machine struct {
 	*world.World
 	dir    string // has snapd.socket, snapd-snap.socket and features/
@@ -28,7 +28,7 @@ type machine struct {
 func (m *machine) socket() string     { return filepath.Join(m.dir, "snapd.socket") }
 func (m *machine) snapSocket() string { return filepath.Join(m.dir, "snapd-snap.socket") }
 
-// A setup says how a machine is to be. The zero value has testschema, the feature on, and a snap "cust" that is
+// A setup has the properties of a machine. The zero value has testschema, the feature on, and a snap "cust" that is
 // connected custodian of all views.
 type setup struct {
 	state       string // directory; "" for none

@@ -24,8 +24,8 @@ import (
 
 var show = flag.Bool("show", false, "print what transcripts come to on ours")
 
-// TestTranscripts plays what was recorded at a real machine with the stock snap command on ours: it has to print the same
-// to the byte. The files are recorded by the stage "transcripts" of make e2e.
+// TestTranscripts replays transcripts of the stock snap command from a real machine on the imitated one: the output must be the same,
+// byte by byte. The files are recorded by the stage "transcripts" of make e2e.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/transcripts/*.txt")
 	if err != nil || len(files) == 0 {
@@ -48,7 +48,7 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// play runs the commands of a transcript. Of one that is not recorded yet it only expects that snap understands us.
+// play runs the commands of a transcript. If it is not recorded yet, play only expects that snap understands the answers.
 func play(t *testing.T, command *stocksnap.Command, recorded *console.Transcript) {
 	if recorded.Snapd == "" {
 		t.Log("not recorded yet: run it, and see that nothing breaks")
@@ -97,7 +97,7 @@ func play(t *testing.T, command *stocksnap.Command, recorded *console.Transcript
 	}
 }
 
-// beginAt makes the state of a machine whose next change has an ID.
+// beginAt writes the state of a machine whose next change has the ID change, and returns its folder.
 func beginAt(t *testing.T, change int) string {
 	if change == 0 {
 		return ""
@@ -146,7 +146,7 @@ func (p *player) RunHook(ctx context.Context, hook changes.Hook) ([]byte, error)
 	return nil, nil
 }
 
-// files puts the files where commands expect them, below /run.
+// files writes the files that commands expect below /run.
 func (p *player) files(t *testing.T) {
 	dir := filepath.Join(p.dir, "files")
 	if err := os.Mkdir(dir, 0o755); err != nil {

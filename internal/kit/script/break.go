@@ -14,27 +14,27 @@ import (
 	"aspects-poc/internal/kit/world"
 )
 
-// A Break stops a script before one of its lines, with the machine as it is then.
+// A Break stops a script before one of its lines.
 type Break struct {
 	// Line is the first line that is not run, from 1; 0 is the end of the script.
 	Line int
-	// Reached is called there, once. After it the script ends, and so does its machine.
+	// Reached is called once, before that line. When it returns, the script and its machine end.
 	Reached func(Halted) error
 }
 
-// Halted is a machine whose script has been stopped.
+// A Halted is the machine of a script that a Break has stopped.
 type Halted struct {
 	Context context.Context // ends with the script
 	World   *world.World
 	Runner  *hookrun.Runner // nil if no snap with files is installed
 	Dir     string          // of the script's files, and of the snaps' data
-	Next    string          // the line before which the script was stopped; "" at its end
+	Next    string          // the first line that is not run; "" at the end
 }
 
-// breakCommand is the command in the place of the line. No script can name it: it is there with a Break only.
+// breakCommand is the command that RunUntil inserts before the line. It exists only with a Break, so scripts cannot use it.
 const breakCommand = "break-here"
 
-// RunUntil runs one script until a break. It returns an error if the script does not come so far, or if Reached does.
+// RunUntil runs one script up to a Break. It returns an error if the script does not reach the line, and the error of Reached.
 func RunUntil(ctx context.Context, file string, options Options, at Break) error {
 	text, err := os.ReadFile(file)
 	if err != nil {

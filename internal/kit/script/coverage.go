@@ -13,8 +13,8 @@ import (
 
 // Coverage records which rules of views scripts have read and written, and which hooks have run. A request touches a rule
 // if it matches, with or without a value. An access that a rule, the schema or a hook refuses does not count as read or
-// written. Missing reports the rules whose accesses were all refused. What a hook of a custodian hands in, such as load-view or
-// change-view, does not count: no script has written it.
+// written. Missing reports the rules whose accesses were all refused. Writes of a custodian's hooks, such as load-view or
+// change-view, do not count: they are not writes of a script.
 type Coverage struct {
 	mu      sync.Mutex // guards what follows
 	schemas map[string]facts.Schema

@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// A Failure says where a script has failed, and why.
+// A Failure is the place and the reason of a script's failure.
 type Failure struct {
 	Line    int    // of the script that failed, from 1; 0 if the machine could not be set up
 	Text    string // that line
 	Message string // the reason, of one or more lines; differences begin with "-" for what was expected and "+" for what was found
-	Log     string // what the script did before, from the last comment on: commands, their output, what hooks printed
+	Log     string // the log from the last comment on: commands, their output, and the output of hooks
 }
 
-// What testscript says when a text does not match.
+// unmatched matches testscript's message about a text that a pattern does not match.
 var unmatched = regexp.MustCompile("^no match for (.+) found in (stdout|stderr)$")
 
-// Failure returns where the script has failed, and why. Call it if Failed is true.
+// Failure returns the place and the reason of the script's failure. Call it if Failed is true.
 func (r *Result) Failure() Failure {
 	// The log ends with FAIL: FILE:LINE: MESSAGE.
 	end := regexp.MustCompile(`(?m)^FAIL: .*` + regexp.QuoteMeta(filepath.Base(r.File)) + `:(\d+): `)
@@ -39,7 +39,7 @@ func (r *Result) Failure() Failure {
 	return f
 }
 
-// lastPrinted returns what the log has of the last stdout or stderr; "" for nothing.
+// lastPrinted returns the last output of a stream, stdout or stderr, in a log; "" for none.
 func lastPrinted(log, stream string) string {
 	i := strings.LastIndex("\n"+log, "\n["+stream+"]\n")
 	if i < 0 {

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestFailure checks what is told of a script that fails: its line, what was expected and found, and what ran before.
+// TestFailure checks the Failure of a script: its line, the expected and the found text, and the log before it.
 func TestFailure(t *testing.T) {
 	const begin = "# First.\nset control-telemetry sample-rate=1\n# Then.\nset control-telemetry sample-rate=4\n"
 	for _, test := range []struct {
@@ -51,7 +51,7 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// TestRunUntil stops a script at each of its lines, and looks at the machine.
+// TestRunUntil stops a script at each of its lines, and checks the machine's state there.
 func TestRunUntil(t *testing.T) {
 	const text = "declare cust custodian=control-telemetry\nset control-telemetry sample-rate=1\n\nexpect control-telemetry sample-rate=7\n" +
 		"set control-telemetry sample-rate=3\n-- file --\ntext\n"

@@ -28,7 +28,7 @@ var benchHooks = map[string][2]string{
 			"    kept.write(subprocess.check_output(['snapctl', 'get', '--view', ':control-telemetry']))\n"},
 }
 
-// bareSnapctl answers without asking anybody.
+// bareSnapctl answers by itself, without a machine.
 const bareSnapctl = `#!/bin/sh
 case "$*" in *" -d "*) echo "{\"sample-rate\": $RATE}" ;; get*) echo "$RATE" ;; esac
 `

@@ -69,7 +69,7 @@ func (r *Report) JUnit(w io.Writer) error {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 
-// where returns where and why the script has failed, in one line.
+// where returns the place and the reason of the script's failure in one line.
 func (r *Result) where() string {
 	f := r.Failure()
 	if f.Line == 0 {

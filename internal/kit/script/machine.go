@@ -30,7 +30,7 @@ type machine struct {
 	ctx    context.Context // ends with the script; testscript's commands get none
 	dir    string          // of the script
 	runner *hookrun.Runner // nil until a snap with files is installed
-	uses   []string        // what find has found in the project
+	uses   []string        // files of the project that find has returned
 
 	mu  sync.Mutex // guards ran, printed, warnings and moved
 	ran map[string]int
@@ -210,7 +210,7 @@ func (m *machine) load(dir, key string) (facts.Snap, error) {
 	return found.Snap, nil
 }
 
-// find returns the path of a file: one of the script's files, else one of the project.
+// find returns the path of one of the script's files or, if there is none of the name, of a file of the project.
 func (m *machine) find(path string) string {
 	if own := filepath.Join(m.dir, path); !filepath.IsAbs(path) && exists(own) {
 		return own
@@ -288,7 +288,7 @@ func (m *machine) set(id backend.ViewID, values map[string]any) error {
 	return nil
 }
 
-// errNoData means that a read found nothing.
+// An errNoData means that a read found no data.
 type errNoData struct{ message string }
 
 func (e *errNoData) Error() string { return e.message }

@@ -11,15 +11,15 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// A mark says what scripts have done with the rules of a line. The values are the page's classes.
+// A mark summarises how scripts have used the rules of a line. Its text is the CSS class on the page.
 type mark string
 
 const (
-	nothing mark = ""        // there is no such access
-	covered mark = "yes"     // each was used
-	partly  mark = "part"    // some were, or not all in the same way
+	nothing mark = ""        // the rules do not allow the access
+	covered mark = "yes"     // scripts used all rules
+	partly  mark = "part"    // scripts used some rules, or the marks differ
 	refused mark = "refused" // each attempt was refused
-	missing mark = "no"      // none was tried
+	missing mark = "no"      // there was no attempt
 )
 
 // and joins the marks of two accesses on one line.
@@ -34,7 +34,7 @@ func (m mark) and(other mark) mark {
 	}
 }
 
-// Word is how the page calls a mark.
+// Word returns the page's word for a mark.
 func (m mark) Word() string {
 	return map[mark]string{covered: "yes", partly: "part", refused: "refused", missing: "never"}[m]
 }
@@ -67,8 +67,8 @@ type Source struct {
 	Documents []*document.Document
 }
 
-// HTML writes the coverage as a page that needs nothing else: the files of the confdb-schemas, in which the rules have the colours
-// of what scripts have done with them, and the hooks.
+// HTML writes the coverage as a page of HTML without other files. It shows the files of the confdb-schemas, with a colour for the use
+// of each rule, and the hooks.
 func (c *Coverage) HTML(w io.Writer, sources []Source) error {
 	var files []pageFile
 	for _, source := range sources {
@@ -127,7 +127,7 @@ func (c *Coverage) paint(doc *document.Document, lines []pageLine) {
 		}
 	}
 	for _, view := range schema.Parsed.Views() {
-		owner := map[int]int{} // by line: the depth of the rule that has it
+		owner := map[int]int{} // line -> depth of the rule that it belongs to
 		for index, rule := range schema.Parsed.Rules(view) {
 			node, at := doc.Headers.Follow(append([]string{"views", view}, rule.At...)...)
 			read := state(rule.Readable, access{id, view, index, false})
@@ -145,7 +145,7 @@ func (c *Coverage) paint(doc *document.Document, lines []pageLine) {
 	}
 }
 
-// lastLine returns the last line on which something of a node begins.
+// lastLine returns the last line on which a part of a node begins.
 func lastLine(n *document.Node) int {
 	if n == nil {
 		return 0

@@ -1,5 +1,5 @@
-// Package script runs test scripts for confdb-schemas and snaps. Scripts are in testscript's format; further commands
-// set, get, install and expect on an imitated machine. Each script has its own machine. The main function is Run.
+// Package script runs test scripts for confdb-schemas and snaps. Scripts are in testscript's format, with further commands
+// that act on an imitated machine, such as install, set and expect. Each script has its own machine. Its main function is Run.
 //
 //	# A rate that is too high is refused.
 //	schema schema.json
@@ -9,7 +9,7 @@
 //	expect control-telemetry sample-rate=4
 //	fail 'rate too high' set control-telemetry sample-rate=99
 //
-// Usage lists all commands. Package hookrun runs the hooks as processes.
+// Usage lists all commands. Package world imitates the machine, and package hookrun runs the hooks as processes.
 package script
 
 import (
@@ -68,10 +68,10 @@ type Result struct {
 	Failed     bool
 	Skipped    bool
 	Log        string
-	// Warnings are about what fails no script: an observer's hook that has failed. Each has a line, and those that the hook has
-	// printed.
+	// Warnings are about failed hooks of observers, which do not fail the script. Each is a line, followed by the lines that the
+	// hook has printed.
 	Warnings []string
-	// Uses are the files and folders of the project that the script's commands have named: confdb-schemas, snaps, values.
+	// Uses are the files and folders of the project that the script's commands have used: confdb-schemas, snaps, values.
 	Uses []string
 }
 

@@ -30,7 +30,7 @@ func schema(t testing.TB) facts.Schema {
 	return facts.Schema{Parsed: parsed, Document: document}
 }
 
-// write makes a file of each text, named after its place, and returns their folder.
+// write writes each text to a file that is named after its index, and returns the folder.
 func write(t testing.TB, texts ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -109,7 +109,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestCoverage checks what counts as read and as written through a rule: what was refused does not, but is told.
+// TestCoverage checks which accesses count as read and written: refused ones do not count, and are reported.
 func TestCoverage(t *testing.T) {
 	const begin = "declare cust custodian=control-telemetry custodian=observe-device\n"
 	for _, test := range []struct {
@@ -165,7 +165,7 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
-// TestInterrupted checks that a hook that hangs ends with the run, and that nothing is begun after that.
+// TestInterrupted checks that a hook that hangs ends with the run, and that no script begins after that.
 func TestInterrupted(t *testing.T) {
 	dir := write(t, "schema $PROJECT/schema.json\ninstall $PROJECT/cust\nconnect cust\nset control-telemetry sample-rate=4\n",
 		passing, passing)

@@ -7,7 +7,7 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// TestBuiltin checks what is said of the confdb-schema that snapd brings along.
+// TestBuiltin checks the refusals of accesses to the confdb-schema that snapd contains.
 func TestBuiltin(t *testing.T) {
 	w := machine(t, changes.Options{})
 	id := func(view string) backend.ViewID {

@@ -23,7 +23,7 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// A faultyDisk has trouble with one of the writes it is asked for.
+// A faultyDisk fails at one of its writes.
 type faultyDisk struct {
 	at    int    // which one; 0 for none
 	fault string // one of faults
@@ -33,7 +33,7 @@ type faultyDisk struct {
 	dead  bool
 }
 
-// The faults. After a death no write does anything: what a process that is no more would do.
+// The faults. After a death no write has an effect, as if the process had ended.
 const (
 	diesBefore = "dies before"     // nothing is written
 	diesAmid   = "dies amid"       // half of it is, under another name
@@ -83,7 +83,7 @@ func (d *faultyDisk) writes() int {
 	return d.count
 }
 
-// A visible is what a machine has that lasts.
+// A visible has the state of a machine that lasts.
 type visible struct {
 	Schemas     []string
 	Stored      string
@@ -124,14 +124,14 @@ func hooks(w **world.World) changes.RunnerFunc {
 	}
 }
 
-// An act is one thing that somebody asks a machine for. It is over when it returns; fails says that it has to.
+// An act is one act on a machine. It has ended when it returns; fails means that it must fail.
 type act struct {
 	name  string
 	do    func(ctx context.Context, w *world.World) error
 	fails bool
 }
 
-// aLife is one of everything that changes a machine.
+// aLife returns one act of each kind that changes a machine.
 func aLife(t *testing.T) []act {
 	t.Helper()
 	schema, err := facts.ParseSchema(testschema.Document())
@@ -220,7 +220,7 @@ func on(t *testing.T, dir string, disk *faultyDisk) *world.World {
 	return w
 }
 
-// reopened opens what a directory holds as the next process does.
+// reopened opens the machine in a directory as the next process does.
 func reopened(t *testing.T, dir string) (visible, []changes.Change) {
 	t.Helper()
 	w, err := world.Open(dir, changes.Options{})
@@ -311,7 +311,7 @@ func TestFullDiskAtEachWrite(t *testing.T) {
 	}
 }
 
-// lived returns what a machine has before each act of a life and after the last, and how often it writes.
+// lived returns the states of a machine before each act of a life and after the last one, and the number of its writes.
 func lived(t *testing.T, life []act) (states []visible, writes int) {
 	t.Helper()
 	disk := &faultyDisk{}

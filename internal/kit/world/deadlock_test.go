@@ -178,7 +178,7 @@ func TestCallsOutlive(t *testing.T) {
 	}
 }
 
-// TestWaitsAreTold checks that observers are told of a hook that waits for itself, and of an access that waits for another.
+// TestWaitsAreTold checks the events about a hook that waits for itself, and an access that waits for another.
 func TestWaitsAreTold(t *testing.T) {
 	events := make(chan changes.Event, 10)
 	w, _ := selfish(t, changes.Options{NoticeWaits: time.Millisecond, WriteLimit: time.Hour, Observe: func(e changes.Event) {

@@ -150,7 +150,7 @@ func (r *recording) replay(t *testing.T) {
 	}
 }
 
-// TestTurns checks who waits for whom: a writer keeps all others out until its hooks have ended.
+// TestTurns checks the order of accesses: all others wait for a writer until its hooks have ended.
 func TestTurns(t *testing.T) {
 	entered, leave := make(chan string), make(chan struct{})
 	w := machine(t, changes.Options{Runner: changes.RunnerFunc(func(_ context.Context, hook changes.Hook) ([]byte, error) {
@@ -198,8 +198,8 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestOwnHook is a custodian's hook that writes to its own view: it waits for itself until the limit, and the write is
-// made all the same.
+// TestOwnHook has a custodian's hook that writes to its own view: it waits for itself until the time limit, and the write is
+// performed nevertheless.
 func TestOwnHook(t *testing.T) {
 	var w *world.World
 	var message string
@@ -230,7 +230,7 @@ func TestOwnHook(t *testing.T) {
 	}
 }
 
-// TestDurable checks that what was committed is there after the world was opened again, and what was under way is over.
+// TestDurable checks that a reopened world has the committed values, and that changes that were running have ended.
 func TestDurable(t *testing.T) {
 	dir := t.TempDir()
 	w := machineIn(t, dir, changes.Options{})
@@ -263,7 +263,7 @@ func TestDurable(t *testing.T) {
 	}
 }
 
-// TestNoDisk checks that what cannot be stored has not happened.
+// TestNoDisk checks that an act that cannot be stored has no effect.
 func TestNoDisk(t *testing.T) {
 	dir := t.TempDir()
 	w := machineIn(t, dir, changes.Options{})

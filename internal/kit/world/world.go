@@ -1,11 +1,12 @@
 // Package world imitates a machine with snapd 2.77.1 as far as confdb is concerned. Its main type is World, which has
-// three owners of state:
+// three parts:
 //
-//	facts    what the machine has: confdb-schemas, values, snaps, connections, options; in memory or in a folder
-//	changes  what happens on it: reads and writes with the hooks of snaps, the life of snaps
-//	snapctl  what snaps ask for by snapctl
+//	facts    the state: confdb-schemas, values, snaps, connections, options; in memory or in a folder
+//	changes  the acts: reads and writes with the hooks of snaps, installation and removal of snaps
+//	snapctl  the answers to calls of snapctl
 //
-// A method of facts changes one thing. The method of changes with the same name does what snapd does, with hooks.
+// A method of facts changes one thing. The method of changes with the same name does all that snapd does, with hooks. Package rest
+// serves a World on sockets, and package hookrun runs its hooks as processes.
 //
 //	w, err := world.Open(dir, changes.Options{Runner: hooks})
 //	defer w.Close()
@@ -30,8 +31,8 @@ type World struct {
 	states  facts.States
 }
 
-// Open opens the machine in a folder; "" keeps everything in memory. It returns an error if another process has the folder, or
-// its state is damaged.
+// Open opens the machine in a folder; with "" all its state is in memory. It returns an error if another process uses the folder, or
+// the state in it is damaged.
 func Open(dir string, options changes.Options) (*World, error) { return open(dir, nil, options) }
 
 func open(dir string, write facts.WriteFunc, options changes.Options) (*World, error) {
@@ -41,7 +42,7 @@ func open(dir string, write facts.WriteFunc, options changes.Options) (*World, e
 	}
 	manager, err := changes.Open(store, options)
 	if err != nil {
-		_ = store.Close() // of no use
+		_ = store.Close() // the first error counts
 		return nil, fmt.Errorf("cannot open the machine in %s: %w", dir, err)
 	}
 	states, _ := options.Services.(facts.States)

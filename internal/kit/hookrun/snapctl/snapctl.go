@@ -1,9 +1,9 @@
-// Package snapctl makes a program that imports it the command snapctl, if it is called by that name: it then asks snapd, or the
-// imitated one that runs the hook, prints the answer and exits.
+// Package snapctl makes a program act as the command snapctl if it runs under that name. A program only has to import it. It sends
+// the command line to snapd, or to the imitated one that runs the hook, prints the answer and exits. Package world/snapctl answers.
 //
-// This is done in init, and with few imports. The order of the language's specification ("Program initialization") is that of
-// import paths, as soon as a package's imports are ready: so it happens before most of the program is initialised, which would
-// take longer than the call. Hooks call snapctl often. TestFirst checks it.
+// It acts in init, and has few imports. Go initialises packages in the order of their import paths, as far as imports allow ("Program
+// initialization" in the language's specification). So init runs before most of the program is initialised, which would take longer
+// than the call. Hooks call snapctl often. TestFirst checks the order.
 package snapctl
 
 import (
@@ -30,8 +30,8 @@ func init() {
 	}
 }
 
-// limit returns how long snapctl waits for an answer. snapd ends a wait for a change after the same time. So chance decides
-// which of two errors a hook gets that waits for itself; what is taken from the clock imitates that.
+// limit returns how long snapctl waits for an answer. snapd ends its wait for a change after the same time. So a hook that waits for
+// itself gets one of two errors by chance; limit depends on the clock to imitate that.
 func limit(now time.Time) time.Duration {
 	return 2*time.Minute - 20*time.Millisecond + time.Duration(now.Nanosecond()/1000%40)*time.Millisecond
 }

@@ -15,7 +15,7 @@ import (
 	"aspects-poc/internal/program"
 )
 
-// command returns a program of the repository, called as snapctl, that asks a server.
+// command returns the command that runs a program of the repository under the name snapctl, with the socket of a server.
 func command(t *testing.T, program, socket string, args ...string) *exec.Cmd {
 	t.Helper()
 	link := filepath.Join(t.TempDir(), snapctl.Name)
@@ -119,7 +119,7 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
-// TestFirst has the whole program begin as snapctl: what takes long to initialise must come later.
+// TestFirst runs the whole program as snapctl: packages that take long to initialise must come later.
 func TestFirst(t *testing.T) {
 	socket := serve(t, func(map[string]any) string { return `{"type":"sync","result":{"stdout":"x\n"}}` })
 	command := command(t, filepath.Join(program.Dir(t), "aspects-poc"), socket, "get", "x")

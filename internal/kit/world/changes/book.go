@@ -20,20 +20,19 @@ type journal struct {
 	LastNotice int       `json:"last-notice"`
 }
 
-// A book is the journal of a machine that runs. It belongs to whoever has the lock of the store: Records.open and bookOf return
-// it.
+// A book is the journal of a running machine. Use it only with the store's lock: Records.open and bookOf return it.
 type book struct {
 	journal
 	now   func() time.Time
 	limit int           // of ready changes
 	clock time.Time     // of the last notice
-	moved chan struct{} // closed and replaced whenever a change moves
+	moved chan struct{} // closed and replaced whenever the status of a change changes
 }
 
 // bookOf returns the book during an update.
 func bookOf(d *facts.Draft) *book { return d.Journal.(*book) }
 
-// keepFor is how long a ready change is kept.
+// keepFor is the age at which a ready change is removed.
 const keepFor = 24 * time.Hour
 
 func (b *book) find(id string) (*record, error) {
@@ -108,7 +107,7 @@ func (b *book) prune() {
 	})
 }
 
-// move gives a change another status and wakes whoever waits.
+// move sets the status of a change, adds a notice, and wakes the waiting calls.
 func (b *book) move(c *record, status string) {
 	if c.Status != status {
 		c.Status = status
@@ -116,14 +115,14 @@ func (b *book) move(c *record, status string) {
 	}
 }
 
-// moves adds a notice that a change has moved, and wakes whoever waits.
+// moves adds a notice about a new status of a change, and wakes the waiting calls.
 func (b *book) moves(c *record) {
 	b.notify(c)
 	close(b.moved)
 	b.moved = make(chan struct{})
 }
 
-// notify adds a notice that a change has moved. No two notices have the same time, so that clients can ask for later ones.
+// notify adds a notice about a new status of a change. No two notices have the same time, so that clients can ask for later ones.
 func (b *book) notify(c *record) {
 	now := b.now().UTC()
 	if !now.After(b.clock) {
@@ -174,7 +173,7 @@ func (b *book) unwind(c *record) {
 	}
 }
 
-// outcomes are statuses of tasks. A change that ends gets the first of them that one of its tasks has.
+// outcomes are the statuses of ended tasks. A change ends with the first of them that one of its tasks has.
 var outcomes = []string{Failed, Undone, Done, Hold}
 
 func (b *book) finish(c *record) {
@@ -203,7 +202,7 @@ func (b *book) finish(c *record) {
 	b.moves(c)
 }
 
-// refail makes a change that has ended a failure of its last task.
+// refail turns a change that has ended into one whose last task has failed.
 func (b *book) refail(c *record, err error) {
 	last := len(c.Tasks) - 1
 	b.logErrors(c, last, []string{err.Error()})
@@ -215,7 +214,7 @@ func allOf(failed []string) string {
 	return "cannot perform the following tasks:\n" + strings.Join(failed, "\n")
 }
 
-// interrupt ends a change whose process is gone.
+// interrupt ends a change that an earlier process left unfinished.
 func (c *record) interrupt(now time.Time) {
 	const cause = "the imitated machine was stopped meanwhile"
 	var failed []string

@@ -1,5 +1,5 @@
-// Package changes runs what happens on an imitated machine: reads and writes through views with the hooks of snaps, and
-// the life of snaps. Each is a change with tasks, as on snapd. Its main type is Manager.
+// Package changes performs the acts on an imitated machine: reads and writes through views with the hooks of snaps, and
+// the installation and removal of snaps. Each act is a change with tasks, as on snapd. Its main type is Manager.
 //
 //	m, err := changes.Open(store, changes.Options{Runner: hooks})
 //	defer m.Close()
@@ -7,8 +7,8 @@
 //	id, err := m.Set(ctx, view, values, changes.Access{}) // as PUT on a view
 //	change, err := m.Wait(ctx, id)                       // Done, or Failed with snapd's words
 //
-// Package facts holds what the machine has. The rules are those of snapd 2.77.1, seen on a running one or read in its
-// source. A comment says where the imitation differs, and docs/devkit/emulated.md lists the differences.
+// Package facts stores the machine's state. The rules are those of snapd 2.77.1, seen on a running one or read in its
+// source. Comments say where the imitation differs, and docs/devkit/emulated.md lists the differences.
 package changes
 
 import (
@@ -70,15 +70,15 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Manager does what administrators and snaps ask for: its methods plan tasks, and its performer runs them. It is safe for
+// A Manager performs the acts of administrators and snaps: its methods plan tasks, and its performer runs them. It is safe for
 // concurrent use; hooks use it while they run.
 type Manager struct {
 	*performer
 	turns turns // at confdbs
 }
 
-// Open opens a manager over facts. Changes that another process left unfinished are failures from now on, and what they did
-// is undone. snapd would continue them, but the processes that they ran are gone.
+// Open opens a manager over facts. It ends the changes that another process left unfinished as failures, and undoes them. snapd would
+// continue them, but the processes of their hooks no longer exist.
 func Open(store *facts.Store, options Options) (*Manager, error) {
 	options = options.withDefaults()
 	records, err := newRecords(store, options)

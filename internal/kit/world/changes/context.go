@@ -15,7 +15,7 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// A Context is a running hook, as snapctl sees it: what the hook may do, and what it has asked for so far.
+// A Context is a running hook. It decides what the hook may do, and records what the hook has requested through snapctl.
 type Context struct {
 	Snap, Hook string
 
@@ -53,7 +53,7 @@ func (c *contexts) remove(cookie string) {
 	delete(c.byCookie, cookie)
 }
 
-// EnterHook returns the running hook that has a cookie, nil if there is none. The hook does not end before leave is called.
+// EnterHook returns the running hook with a cookie, or nil if there is none. The hook does not end before leave is called.
 func (p *performer) EnterHook(cookie string) (h *Context, leave func()) {
 	p.contexts.mu.Lock()
 	defer p.contexts.mu.Unlock()
@@ -90,7 +90,7 @@ func (h *Context) Within(id backend.ViewID, verb string) (bool, error) {
 	return true, nil
 }
 
-// Reads records that the hook reads through a view of its transaction. The caller calls refused if that is refused.
+// Reads records a read of the hook through a view of its transaction. Call refused if the read is refused.
 func (h *Context) Reads(view string, requests []string) (refused func(error)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -103,8 +103,8 @@ func (h *Context) Reads(view string, requests []string) (refused func(error)) {
 	}
 }
 
-// Values returns what the hook reads: the values of its transaction without what it has set itself, or, with previous, the
-// values before the transaction.
+// Values returns the schema and the values that the hook reads: those of its transaction without its own sets or, with previous, those
+// before the transaction. It returns an error after the hook has rejected the transaction.
 func (h *Context) Values(now *facts.Facts, previous bool) (*confdb.Schema, databag.Bag, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -130,7 +130,7 @@ func (h *Context) Stage(view string, values map[string]any) error {
 	if h.rejected != "" {
 		return errors.New("cannot write to aborted transaction")
 	}
-	h.set = h.tx.try(view, values) // in the place of the one before
+	h.set = h.tx.try(view, values) // replaces an earlier set
 	assigned := Assignment{View: view, Values: values}
 	if h.set.refused != nil {
 		assigned.Err = h.set.refused.Error()

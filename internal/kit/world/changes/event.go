@@ -30,14 +30,14 @@ type Event struct {
 	Time   time.Time
 	Change string // ID of the change; "" for a read that needs none
 	View   backend.ViewID
-	By     string // snap that asked through snapctl; "" for the administrator
+	By     string // snap that made the access through snapctl; "" for the administrator
 	Read   bool
 	Direct bool // of a read without hooks, which has no AccessBegan
 
 	Requests []string       // of a read; none is the whole view
 	Values   map[string]any // of a write; nil unsets. They may be secrets
 	Err      string
-	Told     bool // Err is the error of a hook, and the hook's event has it
+	Told     bool // Err is the error of a hook, which the hook's event has already reported
 
 	Snap, Hook string
 	Sets       []Assignment // each snapctl set and unset of a hook, in order; the last one that was not refused counts
@@ -52,7 +52,7 @@ type Event struct {
 	Service, Action string
 
 	For     string // the hook or access that runs
-	Forever bool   // the running one waits for the waiting one: only a limit ends that
+	Forever bool   // For itself waits for this hook: only a time limit ends the wait
 }
 
 // A Lookup is what a hook read.

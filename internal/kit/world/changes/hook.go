@@ -34,7 +34,7 @@ func hookTask(snap, hook string, do func(ctx context.Context, c *change) error) 
 		snap: snap, hook: hook}
 }
 
-// runHook runs a hook of a snap, if the snap has it, and adds what the hook has asked for. tx is nil for hooks that are not a
+// runHook runs a hook of a snap, if the snap has it, and performs what the hook has requested. tx is nil for hooks that are not a
 // view's. The caller is the hook's task, which has its turn in the snap's queue.
 func (p *performer) runHook(ctx context.Context, c *change, instance, name string, tx *transaction) error {
 	snap, err := p.facts.Now().Snap(instance)
@@ -80,7 +80,7 @@ func (p *performer) runHook(ctx context.Context, c *change, instance, name strin
 	e.Output, e.Cause, e.Took = printed, cause, e.Time.Sub(began)
 	p.events.report(e)
 	if err != nil {
-		return &toldError{err}
+		return &reportedError{err}
 	}
 	// After the hook, as on snapd: a service that reads the confdb while it starts would wait for the hook.
 	for _, action := range h.actions {
@@ -89,7 +89,8 @@ func (p *performer) runHook(ctx context.Context, c *change, instance, name strin
 	return nil
 }
 
-// endHook adds what a hook has asked for to its transaction and to the snap's options, or returns why the hook failed.
+// endHook adds the sets of a hook to its transaction and to the snap's options. It returns an error if the hook failed or rejected the
+// transaction.
 func (p *performer) endHook(h *Context, output []byte, err error) error {
 	if err != nil {
 		return &hookError{h.Hook, outcome(output, err)}
@@ -119,12 +120,12 @@ type hookError struct{ hook, outcome string }
 
 func (e *hookError) Error() string { return fmt.Sprintf("run hook %q: %s", e.hook, e.outcome) }
 
-// A toldError is an error that the event of its hook has.
-type toldError struct{ error }
+// A reportedError is the error of a hook whose event has reported it.
+type reportedError struct{ error }
 
-func (e *toldError) Unwrap() error { return e.error }
+func (e *reportedError) Unwrap() error { return e.error }
 
-// bare words an error without the hook, as snapd does where its own words name the hook.
+// bare returns the text of an error without the hook, as snapd writes it in a message that names the hook already.
 func bare(err error) string {
 	if failed := (*hookError)(nil); errors.As(err, &failed) {
 		return failed.outcome
@@ -132,12 +133,12 @@ func bare(err error) string {
 	return err.Error()
 }
 
-// ignoring returns a function that words the failure of a hook which its change survives.
+// ignoring returns a function that returns snapd's message about the failure of a hook that does not fail its change.
 func ignoring(hook string) func(error) string {
 	return func(err error) string { return fmt.Sprintf("ignoring failure in hook %q: %s", hook, bare(err)) }
 }
 
-// outcome returns what snapd shows of a failed hook's output.
+// outcome returns the output of a failed hook in the form that snapd shows it.
 func outcome(output []byte, err error) string {
 	output = bytes.TrimSpace(output)
 	switch {

@@ -20,8 +20,8 @@ func (m *Manager) beginID(p plan) (string, error) {
 	return c.ID, nil
 }
 
-// Complete returns a function that waits for the end of a change, given what the method that began it has returned. It returns
-// an error if there is no change, and an *facts.Error with the change's words if the change fails.
+// Complete returns a function that waits for the end of a change. Its arguments are the results of the method that began the change.
+// It returns the error of that method, or an *facts.Error with the change's error if the change fails.
 //
 //	err := m.Complete(ctx)(m.Install(snap))
 func (m *Manager) Complete(ctx context.Context) func(id string, err error) error {
@@ -104,7 +104,7 @@ func (m *Manager) autoConnect(snap, old *facts.Snap) []task {
 	return slices.Concat(before, connect, after)
 }
 
-// stopRemaining stops services of a snap that is gone: its installation has failed after they were started.
+// stopRemaining stops the services of a snap whose installation has failed after they were started.
 func (m *Manager) stopRemaining(snap *facts.Snap) {
 	if _, err := m.facts.Now().Snap(snap.Instance()); err == nil || m.options.Services == nil {
 		return
@@ -114,7 +114,7 @@ func (m *Manager) stopRemaining(snap *facts.Snap) {
 	}
 }
 
-// about words what is done to a revision of a snap; unset words it for a revision that snapd does not know yet.
+// about returns a task's summary about a revision of a snap; unset returns one about a revision that is not known yet.
 func about(verb string, snap *facts.Snap, what string) string {
 	return fmt.Sprintf("%s %q (%s)%s", verb, snap.Instance(), snap.Revision, what)
 }
@@ -176,7 +176,7 @@ func (m *Manager) removal(now *facts.Facts, snap *facts.Snap, purge bool) []task
 			do: func(context.Context, *change) error { return m.facts.Remove(instance) }}))
 }
 
-// affecting says of tasks that they belong to a snap's life.
+// affecting marks tasks as part of a snap's installation or removal.
 func affecting(instance string, tasks []task) []task {
 	for i := range tasks {
 		tasks[i].affects = instance
@@ -215,7 +215,7 @@ func (p *performer) plugHook(snap *facts.Snap, hook string) []task {
 	return []task{hookTask(instance, hook, func(ctx context.Context, c *change) error { return p.runHook(ctx, c, instance, hook, nil) })}
 }
 
-// namedHook is plugHook with the words that snapd has for the hooks of a snap's life.
+// namedHook is plugHook with snapd's summary for hooks of a snap's installation or removal.
 func (p *performer) namedHook(snap *facts.Snap, hook string) []task {
 	tasks := p.plugHook(snap, hook)
 	for i := range tasks {

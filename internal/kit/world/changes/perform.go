@@ -9,7 +9,7 @@ import (
 	"aspects-poc/internal/kit/world/facts"
 )
 
-// A performer runs tasks and the hooks among them, and records what becomes of them.
+// A performer runs tasks, also those with hooks, and records their results.
 type performer struct {
 	*Records
 	options  Options
@@ -43,9 +43,9 @@ type task struct {
 	tolerant func(err error) string
 	// recover returns tasks that put back what was done when the task has failed, before the change fails. nil: none.
 	recover func() []task
-	undone  bool   // can be undone, which its status then says
-	affects string // the snap whose life it belongs to
-	// hook and snap are of a task that runs a hook: it waits until no other hook of the snap runs.
+	undone  bool   // can be undone; its status is then Undone
+	affects string // the snap that it installs or removes
+	// snap and hook are set for a task that runs a hook. It waits until no other hook of the snap runs.
 	snap, hook string
 }
 
@@ -56,10 +56,10 @@ type change struct {
 	joined sync.WaitGroup  // transactions that hooks of the change began
 }
 
-// errHeld ends tasks whose change has failed, or was aborted, before their turn.
+// errHeld is the error of a task whose change failed or was aborted before the task's turn.
 var errHeld = errors.New("held back, as its change has failed or was aborted before")
 
-// errStopped ends changes when the machine is closed.
+// errStopped is the error of changes that run when the machine is closed.
 var errStopped = errors.New("the imitated machine is stopped")
 
 // begin runs a plan in the background. The change is on disk before begin returns; if the disk refuses, there is no change, and
@@ -96,7 +96,7 @@ func (p *performer) begin(plan plan) (begun *change, err error) {
 		err := p.perform(c, plan.tasks, numbers)
 		c.joined.Wait() // transactions that hooks began and did not wait for
 		p.conclude(c, plan, err)
-		p.settle(c, err)
+		p.endChange(c, err)
 		if plan.cleanup != nil {
 			plan.cleanup()
 		}
@@ -112,14 +112,14 @@ func (p *performer) join(c *change, plan plan) {
 	c.joined.Go(func() { p.conclude(c, plan, p.perform(c, plan.tasks, numbers)) })
 }
 
-// perform runs tasks one after the other and returns the error of the first one that fails. Then the change has failed, and
-// what has not begun is held back, also among tasks that joined it.
+// perform runs tasks one after the other and returns the error of the first one that fails. Then the change has failed, and its tasks
+// that have not begun are held back, also those that joined it.
 func (p *performer) perform(c *change, tasks []task, numbers []int) error {
 	for i, t := range tasks {
 		number := numbers[i]
 		leave, err := p.waitTurn(c, t)
 		if err != nil {
-			return p.hold(c, number, err)
+			return p.holdBack(c, number, err)
 		}
 		p.doing(c.record, number)
 		if t.do != nil {
@@ -177,9 +177,9 @@ func (p *performer) waitQueue(c *change, snap, hook string) (leave func(), err e
 	}
 }
 
-// hold ends a change before the task of a number begins, and returns why.
-func (p *performer) hold(c *change, number int, err error) error {
-	if p.life.Err() != nil { // else the record would say that somebody has aborted the change
+// holdBack ends a change before the task with a number begins, and returns the error for it.
+func (p *performer) holdBack(c *change, number int, err error) error {
+	if p.life.Err() != nil { // otherwise the record would say that somebody has aborted the change
 		p.fail(c.record, number, errStopped)
 		return errStopped
 	}
@@ -187,8 +187,8 @@ func (p *performer) hold(c *change, number int, err error) error {
 	return err
 }
 
-// recover runs the tasks that put back what was done before a task failed. The last of them fails in the place of the task, as
-// on snapd: recover returns its number, what it has survived, and the error.
+// recover runs the tasks that restore what earlier tasks changed, after a task has failed. As on snapd, the last of them fails in the
+// place of that task: recover returns its number, the errors that it has survived, and the error.
 func (p *performer) recover(c *change, failed task, number int, cause error) (last int, survived []string, err error) {
 	tasks := failed.recover()
 	if len(tasks) == 0 {
@@ -218,7 +218,7 @@ func (p *performer) recover(c *change, failed task, number int, cause error) (la
 	return numbers[len(numbers)-1], survived, errors.New(bare(cause))
 }
 
-// conclude ends the transaction of a plan whose tasks have ended: others get their turn at the confdb.
+// conclude ends the transaction of a plan whose tasks have ended. The next access gets its turn at the confdb.
 func (p *performer) conclude(c *change, plan plan, err error) {
 	if plan.tx != nil {
 		p.events.later(plan.tx.endEvent(c.ID, c.Spawned, p.options.Now(), err))
@@ -230,8 +230,8 @@ func (p *performer) conclude(c *change, plan plan, err error) {
 	p.events.flush()
 }
 
-// settle ends a change whose tasks have ended, and undoes what it did if it has failed.
-func (p *performer) settle(c *change, err error) {
+// endChange ends a change whose tasks have ended. If the change has failed, it undoes the tasks.
+func (p *performer) endChange(c *change, err error) {
 	_ = p.facts.Apply(func(d *facts.Draft) { // on a full disk the record is stored with the next write
 		undos := c.takeUndo()
 		if err != nil || c.unwound {
@@ -240,7 +240,7 @@ func (p *performer) settle(c *change, err error) {
 		}
 		bookOf(d).finish(c.record)
 		if len(undos) > 0 {
-			d.IfRefused(func(d *facts.Draft, unstored error) { // the next process would undo what it did, so this one does
+			d.IfRefused(func(d *facts.Draft, unstored error) { // undo it now, as the next process would do
 				d.Undo(undos)
 				bookOf(d).refail(c.record, unstored)
 			})
@@ -248,7 +248,7 @@ func (p *performer) settle(c *change, err error) {
 	})
 }
 
-// step does a part of a change. The part and what undoes it are on disk together.
+// step performs a part of a change. The part and its undo are written to disk together.
 func (p *performer) step(c *change, act func(*facts.Draft) ([]facts.Undo, error)) error {
 	return p.facts.Update(func(d *facts.Draft) error {
 		undos, err := act(d)
@@ -270,7 +270,7 @@ func (p *performer) Close() {
 	p.running.Wait()
 }
 
-// Closed returns facts.ErrClosed after Close, else nil.
+// Closed returns facts.ErrClosed after Close, otherwise nil.
 func (p *performer) Closed() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -22,7 +22,7 @@ func (q *queues) of(snap string) *queue {
 	return q.bySnap[snap]
 }
 
-// setOwner records the running hook of a snap, nil when it has ended.
+// setOwner records the running hook of a snap; nil means that it has ended.
 func (q *queues) setOwner(snap string, h *Context) {
 	queue := q.of(snap)
 	q.mu.Lock()

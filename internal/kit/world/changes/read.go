@@ -38,7 +38,7 @@ func (m *Manager) get(ctx context.Context, id backend.ViewID, requests []string,
 		defer t.release()
 		data, err := t.result(requests, options)
 		if err != nil {
-			m.addHeld(read.kind, read.summary) // as on snapd
+			m.addHeld(read.kind, read.summary) // snapd leaves such a change behind
 			return nil, refusal(err, true)
 		}
 		var c *record
@@ -62,7 +62,7 @@ func (m *Manager) get(ctx context.Context, id backend.ViewID, requests []string,
 	return c.record, nil
 }
 
-// result reads what the transaction has come to, as the data of a change: values, or that there are none.
+// result returns the data for the change of a read: the values of the transaction, or the error that there are none.
 func (t *transaction) result(requests []string, options confdb.ReadOptions) (map[string]any, error) {
 	values, err := t.schema.Read(t.staged(), t.view.View, requests, options)
 	if err = t.schema.DaemonError(t.view.View, requests, options, err); err == nil {
@@ -75,10 +75,10 @@ func (t *transaction) result(requests []string, options confdb.ReadOptions) (map
 }
 
 // planRead waits for the turn at the confdb, makes all checks that snapd makes before it reads, and plans the change, on the
-// facts of one moment. It has no tasks if no hook runs. planRead returns an *facts.Error, or one of the engine.
+// facts of one moment. The plan has no tasks if no hook runs. The error is an *facts.Error, or one of the engine.
 func (m *Manager) planRead(ctx context.Context, id backend.ViewID, by string, requests []string, wait time.Duration,
 	options confdb.ReadOptions) (plan, error) {
-	if _, err := m.facts.Now().Schema(id); err != nil { // at once, whoever has the turn
+	if _, err := m.facts.Now().Schema(id); err != nil { // without a wait for the turn
 		return plan{}, err
 	}
 	release, err := m.waitAccess(ctx, id, by, false, wait)

@@ -21,7 +21,7 @@ const (
 	Failed = "Error"
 )
 
-// A Change is snapd's record of an act that goes on or has ended.
+// A Change is snapd's record of an act, running or ended.
 type Change struct {
 	ID      string         `json:"id"`
 	Kind    string         `json:"kind"` // "set-confdb", "get-confdb", "install-snap", …
@@ -44,15 +44,15 @@ type Task struct {
 	Log     []string  `json:"log,omitempty"`
 	Spawned time.Time `json:"spawn-time"`
 	Ended   time.Time `json:"ready-time,omitzero"`
-	// Affects is the snap whose life the step belongs to, "" for other steps.
+	// Affects is the snap that the step installs or removes; "" for other steps.
 	Affects string `json:"affects,omitempty"`
 }
 
-// Records has the changes of a machine and its notices. It is safe for concurrent use. Nothing in it runs. Its state is the
-// journal of a facts.Store and has its lock, so that a change and what it does to the facts are stored together.
+// Records has the changes and notices of a machine. It runs nothing. It is safe for concurrent use. Its state is the journal of a
+// facts.Store, under the store's lock, so that a change and its effects on the facts are stored together.
 type Records struct{ store *facts.Store }
 
-// newRecords reads the records in state.json. What unfinished changes did is undone.
+// newRecords reads the records in state.json, and undoes unfinished changes.
 func newRecords(store *facts.Store, options Options) (*Records, error) {
 	b := &book{now: options.Now, limit: options.KeepChanges, moved: make(chan struct{})}
 	if err := store.SetJournal(b); err != nil {
@@ -104,7 +104,7 @@ func (r *Records) Changes() []Change {
 // Wait waits until a change is ready and returns it.
 func (r *Records) Wait(ctx context.Context, id string) (Change, error) {
 	for {
-		c, moved, err := r.look(id)
+		c, moved, err := r.current(id)
 		if err != nil || c.Ready {
 			return c, err
 		}
@@ -116,8 +116,8 @@ func (r *Records) Wait(ctx context.Context, id string) (Change, error) {
 	}
 }
 
-// look returns a change, and what is closed when a change moves next.
-func (r *Records) look(id string) (Change, <-chan struct{}, error) {
+// current returns a change, and a channel that is closed when the status of a change next changes.
+func (r *Records) current(id string) (Change, <-chan struct{}, error) {
 	b, done := r.open()
 	defer done()
 	c, err := b.find(id)
@@ -127,8 +127,8 @@ func (r *Records) look(id string) (Change, <-chan struct{}, error) {
 	return c.copied(), b.moved, nil
 }
 
-// Abort ends a change as `snap abort` does: it kills the hook that runs and undoes what was done, as when a hook fails. It
-// returns before that is over.
+// Abort ends a change as `snap abort` does: it kills the running hook and undoes the tasks, as when a hook fails. It
+// returns before that is done.
 func (r *Records) Abort(id string) (Change, error) {
 	b, done := r.open()
 	defer done()
@@ -145,7 +145,7 @@ func (r *Records) Abort(id string) (Change, error) {
 	return c.copied(), nil
 }
 
-// addHeld records a change that never does anything. snapd leaves one behind when a read without hooks fails.
+// addHeld records a change whose tasks never run. snapd leaves one behind when a read without hooks fails.
 func (r *Records) addHeld(kind, summary string) {
 	b, done := r.open()
 	defer done()
@@ -153,7 +153,7 @@ func (r *Records) addHeld(kind, summary string) {
 	c.Ready, c.Status = true, Hold
 }
 
-// start records that a change goes on.
+// start records that a change runs.
 func (r *Records) start(c *record) {
 	b, done := r.open()
 	defer done()
@@ -174,7 +174,7 @@ func (r *Records) setData(c *record, data map[string]any) {
 	c.Data = data
 }
 
-// doing records that a task goes on.
+// doing records that a task runs.
 func (r *Records) doing(c *record, task int) {
 	b, done := r.open()
 	defer done()
@@ -182,8 +182,8 @@ func (r *Records) doing(c *record, task int) {
 	b.move(c, Doing)
 }
 
-// done records the last status of a task, and the errors that the task has survived. Both are seen at once: the snap command prints
-// the log of a task that goes on.
+// done records the last status of a task, and the errors that the task has survived. Both appear at once, since the snap command
+// prints the log of a running task.
 func (r *Records) done(c *record, task int, status string, survived ...string) {
 	b, done := r.open()
 	defer done()
@@ -191,7 +191,7 @@ func (r *Records) done(c *record, task int, status string, survived ...string) {
 	b.done(c, task, status)
 }
 
-// fail records that a task has failed after errors that it has survived, and with it the change.
+// fail records that a task has failed, and with it the change. survived are the errors that the task has survived before.
 func (r *Records) fail(c *record, task int, err error, survived ...string) {
 	b, done := r.open()
 	defer done()
@@ -200,14 +200,14 @@ func (r *Records) fail(c *record, task int, err error, survived ...string) {
 	b.unwind(c)
 }
 
-// unwind records of a change that fails what was undone and what is held back.
+// unwind records, for a change that fails, which tasks are undone and which are held back.
 func (r *Records) unwind(c *record) {
 	b, done := r.open()
 	defer done()
 	b.unwind(c)
 }
 
-// A record is a change and what only this package knows of it.
+// A record is a change with the state that only this package uses.
 type record struct {
 	Change
 	Undo     []facts.Undo       `json:"undo,omitempty"` // undoes what the change has done so far; none once it is ready

@@ -22,7 +22,7 @@ type ServiceOptions struct {
 	Reload  bool `json:"reload"`  // with restart: without a stop where the service can; here none can
 }
 
-// An Action is what is to be done with a service: "start", "stop" or "restart". Service is SNAP.SERVICE.
+// An Action is an action to perform on a service: "start", "stop" or "restart". Service is SNAP.SERVICE.
 type Action struct {
 	Name, Service string
 	ServiceOptions

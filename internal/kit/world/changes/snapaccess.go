@@ -10,11 +10,11 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// A Caller is a snap that asks through snapctl.
+// A Caller is a snap that makes an access through snapctl.
 type Caller struct {
 	Snap string
 	Hook *Context      // the hook that calls; nil for apps and services
-	Wait time.Duration // how long to wait for the turn; negative means the default
+	Wait time.Duration // longest wait for the turn; negative means the default
 }
 
 func (m *Manager) waitOf(from Caller) time.Duration {
@@ -24,8 +24,8 @@ func (m *Manager) waitOf(from Caller) time.Duration {
 	return from.Wait
 }
 
-// GetFor returns the values that a snap reads outside of a transaction: the stored ones with what load-view and query-view
-// hooks make of them. If one of these hooks fails the values are the stored ones, and there is no error, as on snapd.
+// GetFor returns the values that a snap reads outside of a transaction: the stored ones as load-view and query-view
+// hooks change them. If one of these hooks fails, it returns the stored values and no error, as snapd does.
 func (m *Manager) GetFor(ctx context.Context, from Caller, id backend.ViewID, requests []string,
 	options confdb.ReadOptions) (*confdb.Schema, databag.Bag, error) {
 	read, err := m.planRead(ctx, id, from.Snap, requests, m.waitOf(from), options)
@@ -52,8 +52,8 @@ func (m *Manager) GetFor(ctx context.Context, from Caller, id backend.ViewID, re
 	return t.schema, t.staged(), nil
 }
 
-// SetFor writes what a snap writes outside of a transaction, and waits for the end. If a hook refuses there is no error, as on
-// snapd.
+// SetFor writes values for a snap outside of a transaction, and waits for the end. If a hook refuses, it returns no error, as snapd
+// does.
 func (m *Manager) SetFor(ctx context.Context, from Caller, id backend.ViewID, values map[string]any) error {
 	write, err := m.planWrite(ctx, id, from.Snap, values, m.waitOf(from), true)
 	if err != nil {
@@ -64,8 +64,8 @@ func (m *Manager) SetFor(ctx context.Context, from Caller, id backend.ViewID, va
 	return err
 }
 
-// carryOut runs a transaction of a snap and waits for its end: as a change of its own, or, if a hook asks, as part of the
-// hook's change. failed says that the transaction has failed.
+// carryOut runs a transaction of a snap and waits for its end: as a change of its own or, if a hook makes the access, as part of the
+// hook's change. failed reports whether the transaction has failed.
 func (m *Manager) carryOut(ctx context.Context, from Caller, p plan) (failed bool, err error) {
 	ended := make(chan error, 1)
 	p.ended = func(err error) { ended <- err }

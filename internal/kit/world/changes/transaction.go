@@ -13,19 +13,19 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// A transaction is one write or read through a view: what was stored when it began, and what hooks have changed since.
+// A transaction is one write or read through a view: the stored values at its beginning, and the changes of hooks since.
 type transaction struct {
 	view    backend.ViewID
 	schema  *confdb.Schema
-	by      string // snap that asked through snapctl; "" for the administrator
+	by      string // snap that made the access through snapctl; "" for the administrator
 	before  databag.Bag
-	told    []string // of a write: storage paths that were asked for; they decide who observes
-	access  Event    // what all its events have
+	written []string // of a write: storage paths that the caller writes; they decide which observers run
+	access  Event    // fields that all its events have
 	release func()   // ends its turn at the confdb
 
 	mu       sync.Mutex // guards what follows
 	tx       *confdb.Tx
-	poisoned error // of a set that was refused: the commit fails with it
+	poisoned error // error of a refused set: the commit fails with it
 	stored   bool
 }
 
@@ -50,21 +50,21 @@ func (t *transaction) committed() bool {
 	return t.stored
 }
 
-// A set is what a hook asked for by snapctl set or unset. The last one of a hook counts.
+// A set is one snapctl set or unset of a hook. The last set of a hook counts.
 type set struct {
 	view    string
 	values  map[string]any
 	refused error
 }
 
-// try checks a set, and leaves the transaction as it is.
+// try checks a set without changing the transaction.
 func (t *transaction) try(view string, values map[string]any) *set {
 	attempt := t.schema.Begin(t.staged())
 	attempt.Exact = true
 	return &set{view: view, values: values, refused: attempt.Write(view, values)}
 }
 
-// merge adds what a hook has set. A nil set is none.
+// merge applies a set of a hook. A nil set changes nothing.
 func (t *transaction) merge(s *set) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,10 +86,10 @@ func (t *transaction) reset() {
 	t.tx, t.poisoned = t.schema.Begin(t.before), nil
 }
 
-// manyPaths is how many paths of a commit are reported one by one, about.
+// manyPaths is about how many changed paths of a commit its event lists; see databag.Changed.
 const manyPaths = 32
 
-// commit checks the values of a transaction once more and stores them on disk. savers says whether a custodian has a save-view
+// commit checks the values of a transaction once more and stores them on disk. savers reports whether a custodian has a save-view
 // hook.
 func (p *performer) commit(c *change, t *transaction, savers bool) error {
 	var stored databag.Bag
@@ -148,13 +148,13 @@ func (t *transaction) event(kind EventKind, change string, now time.Time) Event 
 	return e
 }
 
-// endEvent returns the event that the transaction has ended, with the error that ended it.
+// endEvent returns the event of the transaction's end, with its error.
 func (t *transaction) endEvent(change string, began, now time.Time, err error) Event {
 	e := t.event(AccessEnded, change, now)
 	e.Took = now.Sub(began)
 	if err != nil {
-		told := (*toldError)(nil)
-		e.Err, e.Told = err.Error(), errors.As(err, &told)
+		reported := (*reportedError)(nil)
+		e.Err, e.Told = err.Error(), errors.As(err, &reported)
 	}
 	return e
 }

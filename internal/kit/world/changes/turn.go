@@ -12,24 +12,24 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// turns let one writer, or any number of readers, use a confdb at a time, in the order in which they came.
+// turns gives one writer, or any number of readers, access to a confdb at a time, in the order in which they ask.
 type turns struct {
 	mu     sync.Mutex // guards what follows
 	byName map[string]*access
 }
 
-// An access is who uses one confdb, and who waits for it.
+// An access has the users of one confdb, and the waiters for it.
 type access struct {
 	writing bool
 	reading int
-	last    string // who was admitted last
+	last    string // description of the waiter that was admitted last
 	queue   []*waiter
 }
 
 type waiter struct {
 	name  string // of the confdb: ACCOUNT/NAME
 	write bool
-	who   string        // who waits, and for what
+	who   string        // description of the access, for people
 	ready chan struct{} // closed when it is admitted
 }
 
@@ -60,7 +60,7 @@ func (t *turns) release(w *waiter) {
 	}
 }
 
-// cancel ends the wait of a waiter. It reports whether the waiter was admitted meanwhile; then it has changed nothing.
+// cancel ends the wait of a waiter. If the waiter was admitted meanwhile, it changes nothing and returns true.
 func (t *turns) cancel(w *waiter) (admitted bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -69,11 +69,11 @@ func (t *turns) cancel(w *waiter) (admitted bool) {
 	}
 	a := t.byName[w.name]
 	a.queue = slices.DeleteFunc(a.queue, func(other *waiter) bool { return other == w })
-	a.advance() // a reader behind it may go now
+	a.advance() // a reader behind it may be admitted now
 	return false
 }
 
-// last returns who was admitted last.
+// last returns the description of the waiter that was admitted last.
 func (t *turns) last(w *waiter) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,8 +106,8 @@ func (a *access) advance() {
 	}
 }
 
-// waitAccess waits for the turn at the confdb of a view, which release ends. by is the snap that asks, "" for the
-// administrator; a negative wait means the default.
+// waitAccess waits for the turn at the confdb of a view. The caller calls release to end the turn. by is the snap that makes the
+// access, "" for the administrator. wait is the longest wait; a negative one means the default.
 func (m *Manager) waitAccess(ctx context.Context, id backend.ViewID, by string, write bool, wait time.Duration) (release func(), err error) {
 	me := &waiter{name: id.Account + "/" + id.Schema, write: write, ready: make(chan struct{})}
 	verb, gets := "read", "gets"

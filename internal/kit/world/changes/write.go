@@ -13,11 +13,11 @@ import (
 	"aspects-poc/registry/confdb"
 )
 
-// Access says how the administrator reads or writes over snapd's REST API. The zero value waits as long as snapd does, and
+// Access are options of a read or write of the administrator over snapd's REST API. The zero value waits as long as snapd does, and
 // has no constraints.
 type Access struct {
 	Constraints map[string]any // of a read: parameter or placeholder -> scalar
-	// Timeout is how long to wait for other accesses to the confdb, at least 0; nil means 10 min.
+	// Timeout is the longest wait for other accesses to the confdb, at least 0; nil means 10 min.
 	Timeout *time.Duration
 }
 
@@ -68,7 +68,7 @@ func (p *performer) checkEnabled() error {
 // on the facts of one moment. It returns an *facts.Error, or one of the engine.
 func (m *Manager) planWrite(ctx context.Context, id backend.ViewID, by string, values map[string]any, wait time.Duration,
 	exact bool) (plan, error) {
-	if _, err := m.facts.Now().Schema(id); err != nil { // at once, whoever has the turn
+	if _, err := m.facts.Now().Schema(id); err != nil { // without a wait for the turn
 		return plan{}, err
 	}
 	release, err := m.waitAccess(ctx, id, by, true, wait)
@@ -108,7 +108,7 @@ func checkWrite(now *facts.Facts, id backend.ViewID, by string, values map[strin
 		return nil, internal(fmt.Sprintf("cannot write confdb view %s: write might change ephemeral data but no custodians "+
 			"has a save-view hook", id))
 	}
-	t.told = t.tx.Altered()
+	t.written = t.tx.Altered()
 	return t, nil
 }
 
@@ -125,7 +125,7 @@ var (
 )
 
 // writeTasks plans a write as snapd 2.77 does: change-view and save-view hooks of the custodians, commit, observe-view hooks of
-// snaps whose views may show what was written, except the snap that asked.
+// snaps whose views may show what was written, except for the snap that writes.
 func (m *Manager) writeTasks(now *facts.Facts, t *transaction) []task {
 	tasks := []task{clearOnError}
 	custodians := now.Custodians(t.view)
@@ -174,7 +174,7 @@ func (p *performer) viewHook(t *transaction, at facts.Connection, kind string) t
 
 // observers returns the connected plugs, of other snaps than the one that writes, whose views may show what it has written.
 func observers(now *facts.Facts, t *transaction) []facts.Connection {
-	affected := t.schema.Affected(t.told)
+	affected := t.schema.Affected(t.written)
 	return slices.DeleteFunc(now.Connections(), func(c facts.Connection) bool {
 		id, ok := c.Plugged.ID()
 		return !ok || id.Account != t.view.Account || id.Schema != t.view.Schema || !slices.Contains(affected, id.View) ||
@@ -182,7 +182,7 @@ func observers(now *facts.Facts, t *transaction) []facts.Connection {
 	})
 }
 
-// refusal turns an error of the engine into the one of snapd's REST API. read says whether it was a read.
+// refusal turns an error of the engine into one of snapd's REST API. read reports whether the access was a read.
 func refusal(err error, read bool) error {
 	var refused *confdb.Error
 	if !errors.As(err, &refused) {

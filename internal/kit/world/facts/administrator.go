@@ -6,15 +6,15 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// The methods below change one thing each, and run no hooks. The methods of changes.Manager with the same names run them.
+// Each method in this file changes one thing and runs no hooks. The method of changes.Manager with the same name runs hooks.
 
 // Acknowledge adds confdb-schemas as Draft.Acknowledge does.
 func (s *Store) Acknowledge(schemas ...Schema) error {
 	return s.Update(func(d *Draft) error { return d.Acknowledge(schemas, nil) })
 }
 
-// SetSchema adds a confdb-schema, or replaces it whatever its revision: its file was saved again. Stored values stay, even if
-// they do not fit it; Facts.Misfit reports that.
+// SetSchema adds a confdb-schema, or replaces it whatever its revision. Call it when a file was saved again. Stored values stay, even
+// if they do not fit the schema; Facts.Misfit reports that.
 func (s *Store) SetSchema(schema Schema) error {
 	return s.Update(func(d *Draft) error {
 		d.SetSchema(schema)
@@ -42,7 +42,7 @@ func (s *Store) SetStored(account, name string, values []byte) error {
 	})
 }
 
-// Install adds a snap or refreshes it. It connects the plugs that snapd connects by itself, and the ones that are named.
+// Install adds or refreshes a snap. It connects the plugs that snapd connects by itself, and the given ones.
 func (s *Store) Install(snap Snap, plugs ...string) error {
 	snap, err := snap.Complete()
 	if err != nil {

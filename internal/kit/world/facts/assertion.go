@@ -12,8 +12,8 @@ type Assertion struct {
 	Text     string `json:"text"`
 }
 
-// Acknowledge adds assertions and confdb-schemas, all or none. The same revision again changes nothing, and an earlier one is
-// an *Error, as on snapd. A later one counts from the next access on, even if the stored values do not fit it.
+// Acknowledge adds assertions and confdb-schemas, all or none. As on snapd, the present revision changes nothing, and an earlier
+// revision is an *Error. A later one is in force from the next access on, even if the stored values do not fit it.
 func (d *Draft) Acknowledge(schemas []Schema, others []Assertion) error {
 	assertions, known := maps.Clone(d.assertions), maps.Clone(d.schemas)
 	for _, other := range others {

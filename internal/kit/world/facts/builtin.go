@@ -9,7 +9,7 @@ import (
 //go:embed builtin.json
 var builtinDocument []byte
 
-// builtin is snapd's own confdb-schema, system/validation-sets, as 2.77.1 has it, in our words. No snap can be its custodian,
+// builtin returns a copy, in our words, of the confdb-schema in snapd 2.77.1, system/validation-sets. No snap can be its custodian,
 // because the account is system, so every access is refused. From snapd 2.78 on it can be read and written.
 var builtin = sync.OnceValue(func() Schema {
 	schema, err := ParseSchema(builtinDocument)

@@ -7,16 +7,16 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// A Draft is facts that are being changed. It exists only while the store is locked, in Store.Update, Store.Apply and
-// Store.Amend. Methods that return []Undo return what undoes them; a method that returns an error has changed nothing.
+// A Draft is a copy of facts to be changed. Use it only in the function that Store.Update, Store.Apply or Store.Amend gets, while the
+// store is locked. A method that returns []Undo returns its own undo. A method that returns an error has changed nothing.
 type Draft struct {
 	Facts
-	Journal any // the one of Store.SetJournal
+	Journal any // the journal of Store.SetJournal
 	refused func(*Draft, error)
 }
 
-// IfRefused sets what is to be done if the disk refuses, while the store is still locked: with a draft of the facts as they are
-// then, and with the error. After Store.Update only the journal can be changed.
+// IfRefused sets the function to call if the write to disk fails, while the store is still locked. It gets a draft of the facts at that
+// moment, and the error. In Store.Update it can change only the journal.
 func (d *Draft) IfRefused(act func(*Draft, error)) { d.refused = act }
 
 // draft returns a copy to be changed. Maps are copied; a value in them is replaced, never changed.
@@ -26,8 +26,8 @@ func (f *Facts) draft() *Draft {
 		config: maps.Clone(f.config)}}
 }
 
-// An Undo undoes one thing that a change has done. A change stores it together with what it undoes: if the process ends
-// before the change does, the next process uses it.
+// An Undo undoes one step of a change. A change stores it together with the step. If the process ends before the change does, the
+// next process applies it.
 type Undo struct {
 	Connect    string         `json:"connect,omitempty"`    // SNAP:PLUG
 	Disconnect string         `json:"disconnect,omitempty"` // SNAP:PLUG
@@ -37,7 +37,7 @@ type Undo struct {
 	Options    map[string]any `json:"options,omitempty"`
 }
 
-// Undo undoes what a change has done, the last first.
+// Undo applies the Undos of a change, the last one first.
 func (d *Draft) Undo(list []Undo) {
 	for i := len(list) - 1; i >= 0; i-- {
 		switch undo := list[i]; {
@@ -51,7 +51,7 @@ func (d *Draft) Undo(list []Undo) {
 			d.snaps[undo.Snap.Instance()] = undo.Snap
 			d.config[undo.Snap.Instance()] = undo.Options
 		case undo.Configure != "" && d.config[undo.Configure] != nil:
-			_, _ = d.Configure(undo.Configure, undo.Options) // fails where another option is in the place by now
+			_, _ = d.Configure(undo.Configure, undo.Options) // fails if another option is in the way by now
 		}
 	}
 }

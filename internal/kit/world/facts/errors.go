@@ -2,7 +2,7 @@ package facts
 
 import "net/http"
 
-// An Error is a refusal in the words of snapd's REST API. Each refusal that a request can cause is one.
+// An Error is a refusal in the words of snapd's REST API. Every refusal of a request is an Error.
 type Error struct {
 	Status  int    // HTTP status
 	Kind    string // "option-not-available" and the like; "" for most

@@ -1,5 +1,5 @@
-// Package facts holds what an imitated machine has: confdb-schemas and other assertions, stored values, snaps with
-// their plugs, connections and options. It runs nothing; package changes does.
+// Package facts stores the state of an imitated machine: confdb-schemas and other assertions, stored values, snaps with
+// their plugs, connections and options. Its main types are Store and Facts. It runs no hooks and services; package changes does.
 //
 //	store, err := facts.Open(dir, nil)
 //	err = store.Install(facts.Snap{Name: "lamp"})
@@ -25,7 +25,7 @@ import (
 // Version is the version of snapd that is imitated.
 const Version = "2.77.1"
 
-// Facts are what a machine has at one moment. They never change. What their methods return belongs to the caller.
+// Facts are the state of a machine at one moment. They never change. The caller may change what the methods return.
 type Facts struct {
 	schemas     map[string]*Schema // by ACCOUNT/NAME
 	assertions  map[string]Assertion
@@ -71,8 +71,8 @@ func (f *Facts) Misfit(account, name string) error {
 	return schema.Parsed.Validate(f.bags[schema.ID()])
 }
 
-// Secrets returns the stored values that the confdb-schema marks as secret, without the maps and lists around them; none if the
-// confdb-schema is not known.
+// Secrets returns the stored scalars that the confdb-schema marks as secret. It returns none if the machine does not have the
+// confdb-schema.
 func (f *Facts) Secrets(account, name string) (secrets []any) {
 	schema := f.schemas[account+"/"+name]
 	if schema == nil {

@@ -82,7 +82,7 @@ func patch(config map[string]any, parts []string, key string, value any) (map[st
 	return config, nil
 }
 
-// systemOptions are the options of the system that can be set: the ones that people set on their way to confdb. Only the
+// systemOptions are the options of the system that can be set: those that people set to use confdb. Only the
 // first has an effect. snapd has many more, but refuses the flags of earlier generations of confdb.
 var systemOptions = map[string]bool{
 	"experimental.confdb": true, "experimental.confdb-control": true, "experimental.parallel-instances": true,
@@ -91,7 +91,7 @@ var systemOptions = map[string]bool{
 }
 
 // SetSystem sets options of the system as `snap set system` does, by paths with dots; nil unsets. It returns an *Error for
-// an option that snapd does not have, and for a flag that is no flag.
+// an option that snapd does not have, and for a value of a flag that is neither true nor false.
 func (d *Draft) SetSystem(values map[string]any) error {
 	for _, key := range sortedKeys(values) {
 		if !systemOptions[key] {
@@ -105,7 +105,7 @@ func (d *Draft) SetSystem(values map[string]any) error {
 	return err
 }
 
-// isFlag reports whether snapd accepts a value for a flag. A string will do; an empty one unsets.
+// isFlag reports whether snapd accepts a value for a flag: a bool or its text. An empty text unsets.
 func isFlag(value any) bool {
 	switch value := value.(type) {
 	case nil, bool:

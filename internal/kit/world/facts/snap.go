@@ -11,7 +11,7 @@ import (
 	"aspects-poc/registry/backend"
 )
 
-// A Snap is an installed snap, as the store keeps it and a test may write it; package snapfile has what a snap's files say.
+// A Snap is an installed snap, in the form in which the Store stores it. Package snapfile has the contents of a snap's files.
 //
 // It has many fields because it is a record of state.json: one field for each member.
 type Snap struct {
@@ -45,7 +45,7 @@ type Variable struct {
 	Value string `json:"value"`
 }
 
-// A Setting is how a hook or an app is run.
+// A Setting has the settings with which a hook or an app runs.
 type Setting struct {
 	Environment []Variable `json:"environ,omitempty"`       // besides the snap's
 	Chain       []string   `json:"command-chain,omitempty"` // programs of the snap; each runs the next, the last runs the app
@@ -146,13 +146,13 @@ func (s *Snap) ServiceNames() []string {
 	return names
 }
 
-// States knows which services run.
+// States reports which services run.
 type States interface {
-	// Active reports whether a service runs. known is false if States knows nothing of the service.
+	// Active reports whether a service runs. known is false if States does not run services.
 	Active(instance, service string) (active, known bool)
 }
 
-// With returns the snap with Running of each service as states knows it. states may be nil.
+// With returns a copy of the snap with Running of each service set from states, which may be nil.
 func (s Snap) With(states States) Snap {
 	if states == nil {
 		return s

@@ -19,7 +19,7 @@ import (
 	"aspects-poc/registry/confdb/databag"
 )
 
-// A Store owns the facts of a machine and the file state.json, to which it writes every update before the update counts.
+// A Store owns the facts of a machine and the file state.json. It writes every update to the file before readers see it.
 // It is safe for concurrent use.
 type Store struct {
 	dir   string       // "" keeps everything in memory
@@ -38,7 +38,7 @@ type WriteFunc func(path string, content []byte, mode os.FileMode) error
 // ErrClosed is the error of a machine that was closed.
 var ErrClosed = errors.New("the machine was closed")
 
-// Core is the name under which the options of the system are stored. `snap set system` is another name of it.
+// Core is the name under which the options of the system are stored. "system" is its alias.
 const Core = "core"
 
 // Open opens the facts in a directory, which one process uses at a time; "" keeps everything in memory. A nil write is
@@ -91,7 +91,7 @@ func (s *Store) Apply(act func(*Draft)) error {
 	err := s.save(s.Now())
 	if err != nil && refused != nil {
 		s.amend(func(d *Draft) { refused(d, err) })
-		_ = s.save(s.Now()) // else with the next write
+		_ = s.save(s.Now()) // the next write tries again
 	}
 	return err
 }

@@ -37,7 +37,7 @@ func (from *caller) getConfig(c *snapctlcmd.Command) (string, error) {
 	return c.Print(found, c.Positional)
 }
 
-// attributes reads attributes of a plug. Only the hooks for connecting and disconnecting the plug may.
+// attributes reads attributes of a plug. Only hooks that connect or disconnect the plug may do so.
 func (from *caller) attributes(c *snapctlcmd.Command) (string, error) {
 	name := strings.TrimPrefix(c.Positional[0], ":")
 	if h := from.hook; h == nil || !slices.Contains([]string{"prepare-plug-" + name, "connect-plug-" + name,
@@ -60,7 +60,7 @@ func (from *caller) attributes(c *snapctlcmd.Command) (string, error) {
 	return c.Print(found, c.Positional[1:])
 }
 
-// setConfig sets options: at the end of the hook that asks, for an app at once.
+// setConfig sets options. A call from a hook takes effect at the end of the hook, one from an app at once.
 func (e *Endpoint) setConfig(from *caller, c *snapctlcmd.Command) error {
 	values := map[string]any{}
 	switch {

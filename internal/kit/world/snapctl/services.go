@@ -46,7 +46,7 @@ func (from *caller) servicesNamed(names []string) ([]string, error) {
 	return wanted, nil
 }
 
-// control starts, stops or restarts services: at the end of the hook that asks, for an app at once.
+// control starts, stops or restarts services. A call from a hook takes effect at the end of the hook, one from an app at once.
 func (e *Endpoint) control(ctx context.Context, from *caller, c *snapctlcmd.Command) error {
 	if len(c.Positional) == 0 {
 		return errors.New("the required argument `<service> (at least 1 argument)` was not provided")

@@ -1,5 +1,5 @@
-// Package snapctl answers snapctl: what hooks, apps and services of snaps ask an imitated machine for. Its main type is
-// Endpoint.
+// Package snapctl answers the calls of snapctl by hooks, apps and services of snaps on an imitated machine. Its main type is
+// Endpoint. Package snapctlcmd parses the command lines, and package changes performs reads and writes.
 //
 //	endpoint := snapctl.New(store, manager, nil)
 //	output, err := endpoint.Run(ctx, snapctl.Call{Cookie: cookie, Args: []string{"get", "name"}})
@@ -74,7 +74,7 @@ type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("unsuccessful with exit code: %d", e.code) }
 
-// A caller is who calls snapctl.
+// A caller is the snap, and perhaps the hook, that calls snapctl.
 type caller struct {
 	snap facts.Snap
 	hook *changes.Context // nil for apps and services
@@ -130,7 +130,7 @@ func (e *Endpoint) run(ctx context.Context, call Call) (string, error) {
 	}
 }
 
-// caller returns who has the cookie of a call, nil if nobody has.
+// caller returns the caller with the cookie of a call, or nil if there is none.
 func (e *Endpoint) caller(hook *changes.Context, call Call) *caller {
 	from := &caller{hook: hook, uid: call.UID, now: e.facts.Now()}
 	instance, found := "", true

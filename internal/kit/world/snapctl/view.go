@@ -40,7 +40,7 @@ func (from *caller) target(argument string) (backend.ViewID, error) {
 	return id, nil
 }
 
-// access returns the caller as changes knows it.
+// access returns the caller in the form of package changes.
 func (from *caller) access(c *snapctlcmd.Command) changes.Caller {
 	return changes.Caller{Snap: from.snap.Instance(), Hook: from.hook, Wait: c.Wait}
 }

@@ -21,7 +21,7 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// A machine is a world that a transcript is replayed on.
+// A machine is the world on which a transcript is replayed.
 type machine struct {
 	*world.World
 	scripts map[string]Script // by SNAP HOOK
@@ -33,8 +33,8 @@ type machine struct {
 	calls  []Call
 }
 
-// Replay makes the machine that is given in memory, does the steps on it and returns them with what was seen. An error
-// means that the transcript makes no sense.
+// Replay creates the given machine in memory, performs the steps on it, and returns the transcript with the observed results. It
+// returns an error if the transcript is malformed.
 func Replay(ctx context.Context, t Transcript) (Transcript, error) {
 	m := &machine{scripts: map[string]Script{}, missing: map[string]bool{}}
 	options := changes.Options{Runner: changes.RunnerFunc(m.run)}
@@ -131,7 +131,7 @@ func (m *machine) install(declared Snap, all []string) error {
 	return nil
 }
 
-// run does what a hook's script says.
+// run performs the script of a hook.
 func (m *machine) run(ctx context.Context, hook changes.Hook) ([]byte, error) {
 	id := hook.Snap.Instance() + " " + hook.Name
 	if m.missing[id] {
@@ -147,7 +147,7 @@ func (m *machine) run(ctx context.Context, hook changes.Hook) ([]byte, error) {
 	for _, args := range script.Calls {
 		output, err := m.Snapctl.Run(ctx, snapctl.Call{Cookie: hook.Cookie, Args: args})
 		if ctx.Err() != nil {
-			break // it was killed, and nobody saw the answer
+			break // the hook was killed before the answer
 		}
 		call := Call{Hook: id, Args: args, Stdout: output.Stdout}
 		if err != nil {
@@ -203,7 +203,7 @@ func (m *machine) step(ctx context.Context, step Step) (Step, error) {
 	return seen, nil
 }
 
-// change notes what became of a change.
+// change records the result of a change.
 func (s *Step) change(c changes.Change) {
 	s.Status, s.Err = c.Status, c.Err
 	for _, task := range c.Tasks {
@@ -282,7 +282,7 @@ func (m *machine) asSnap(ctx context.Context, step Step, seen *Step) error {
 			err = m.Changes.Complete(ctx)(m.Changes.Run(snap, hook))
 		}
 		if refused := (*facts.Error)(nil); errors.As(err, &refused) && refused.Status == 0 {
-			return nil // its change failed, which is noted
+			return nil // the failure of its change is recorded
 		}
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"aspects-poc/internal/kit/world/transcript"
 )
 
-// TestReplay replays what was recorded on snapd. A difference that is meant to be there is in differences.
+// TestReplay replays the transcripts that were recorded on snapd. Intended differences are in differences.
 func TestReplay(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("..", "testdata", "transcripts", "*.json"))
 	if err != nil || len(files) == 0 {

@@ -1,6 +1,6 @@
-// Package transcript records what happens on a machine when somebody accesses confdb: which hooks run in which order,
-// what snapctl answers them, how the change ends, and what is stored. Its main type is Transcript. The stage hooks of
-// e2e records transcripts on a real snapd; tests replay them on a world.
+// Package transcript has transcripts of accesses to confdb on a machine: which hooks run in which order, what snapctl answers them,
+// how the change ends, and what is stored. Its main type is Transcript. The stage hooks of e2e records transcripts on a real snapd,
+// and tests replay them on a world.
 //
 //	given, err := transcript.Load("testdata/transcripts/refused.json")
 //	seen, err := transcript.Replay(ctx, given)
@@ -18,22 +18,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A Transcript is a machine as it was given, and steps on it. Views are those of testschema, and plugs
-// have the names of their views unless Plugs says otherwise.
+// A Transcript is a machine and a list of steps on it. Views are those of testschema, and plugs have the names of their views unless
+// Snap.Plugs has another name.
 type Transcript struct {
 	Name   string `json:"name"`
-	Origin string `json:"origin"` // where it was seen
+	Origin string `json:"origin"` // machine on which it was recorded
 	Given  Given  `json:"given"`
 	Steps  []Step `json:"steps"`
 }
 
 // Given is the machine before the first step.
 type Given struct {
-	// Before are commands of snap, COMMAND VIEW KEY=VALUE…, with which nothing that is stored becomes what the steps
-	// begin with. All plugs are connected then, and hooks do nothing.
+	// Before are commands of snap, COMMAND VIEW KEY=VALUE…, that store the data before the first step. They run with all plugs
+	// connected, and with hooks that do nothing.
 	Before [][]string `json:"before,omitempty"`
 	Snaps  []Snap     `json:"snaps"`
-	// Deadlocks says that steps come to the limits of snapd's waits. A replay has short ones.
+	// Deadlocks means that steps wait until snapd's time limits. A replay has short limits.
 	Deadlocks bool `json:"deadlocks,omitempty"`
 }
 
@@ -42,29 +42,29 @@ type Snap struct {
 	Name         string            `json:"name"`
 	Custodian    []string          `json:"custodian,omitempty"` // views; "*" is all
 	Uses         []string          `json:"uses,omitempty"`      // views; "*" is all
-	Plugs        map[string]string `json:"plugs,omitempty"`     // view -> name of its plug, where that is another one
+	Plugs        map[string]string `json:"plugs,omitempty"`     // view -> name of its plug, if it differs
 	Disconnected []string          `json:"disconnected,omitempty"`
 	Missing      []string          `json:"missing,omitempty"` // hooks that are declared and have no file
 	Hooks        map[string]Script `json:"hooks,omitempty"`
 }
 
-// A Script is what a hook does: it calls snapctl, prints and exits.
+// A Script is the behaviour of a hook: it calls snapctl, prints and exits.
 type Script struct {
 	Calls [][]string `json:"calls,omitempty"`
 	Print string     `json:"print,omitempty"`
 	Exit  int        `json:"exit,omitempty"`
 }
 
-// A Step is one access and what came of it. What a recorded step leaves out is not compared.
+// A Step is one access with its results. Diff does not compare results that a recorded step leaves out.
 type Step struct {
-	// By is "root" for the commands set, unset and get of snap, else the name of the snap whose app calls snapctl; or
-	// SNAP/HOOK for a call in another hook than those of views, or without a call for what the hook does anyway.
+	// By is "root" for the commands set, unset and get of snap; the name of a snap whose app calls snapctl; or SNAP/HOOK for a hook
+	// that is not a view's, which makes the call or, without Args, runs its script.
 	By   string   `json:"by"`
 	Args []string `json:"args"` // of root: COMMAND VIEW KEY=VALUE…
-	// Scripts are what hooks (SNAP HOOK) do from this step on.
+	// Scripts replace the scripts of hooks (SNAP HOOK) from this step on.
 	Scripts map[string]Script `json:"scripts,omitempty"`
 
-	Error  *string         `json:"error,omitempty"`  // refused at once, or by snapctl
+	Error  *string         `json:"error,omitempty"`  // error without a change, or of snapctl
 	Stdout *string         `json:"stdout,omitempty"` // of snapctl
 	Status string          `json:"status,omitempty"` // of the change
 	Err    string          `json:"err,omitempty"`    // of the change
@@ -84,7 +84,7 @@ type Call struct {
 	Error  string   `json:"error,omitempty"`
 }
 
-// Load reads a file with a list of transcripts; Save writes one.
+// Load reads a file with a list of transcripts. It returns an error for unknown members.
 func Load(path string) ([]Transcript, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -111,7 +111,7 @@ func Save(path string, list []Transcript) error {
 	return os.WriteFile(path, text.Bytes(), 0o644)
 }
 
-// Diff tells how what was seen differs from what was recorded, "" for not at all.
+// Diff describes the differences between the recorded and the observed results; "" if there are none.
 func Diff(recorded, seen Transcript) string {
 	var text string
 	for i, want := range recorded.Steps {
@@ -140,10 +140,10 @@ func Diff(recorded, seen Transcript) string {
 	return text
 }
 
-// limits are what is said of a wait, and of a hook, that has come to its limit.
+// limits matches the messages about a wait, or a hook, that has reached its time limit.
 var limits = regexp.MustCompile(`timed out \(\S+\) waiting for change \d+|exceeded maximum runtime of [^>]+`)
 
-// unlimited is a text without the limits, which are shorter in a replay.
+// unlimited returns a text without the time limits, which are shorter in a replay.
 func unlimited(text string) string { return limits.ReplaceAllString(text, "(LIMIT)") }
 
 func without(log []string) []string {
@@ -154,7 +154,7 @@ func without(log []string) []string {
 	return log
 }
 
-// comparable is calls without what another machine, or other limits, make different.
+// comparable returns calls without the time limits in their errors.
 func comparable(calls []Call) []Call {
 	calls = slices.Clone(calls)
 	for i := range calls {
