@@ -1,6 +1,6 @@
-// Package calls keeps track of the calls in a backend, in one way for all backends. Its main types are Life and Call.
-// A call begins in a Life; its context ends with the caller's context and with Close; Close waits for all calls.
-// Call.Explain gives errors of ended contexts and closed backends the same form everywhere.
+// Package calls counts the running calls of a backend, so that Close can end them and wait for them. All backends use it. Its main
+// types are Life and Call. A call begins in a Life. Its context ends with the caller's context and with Close. Call.Explain gives
+// errors of ended contexts and closed backends the same form in all backends.
 //
 //	ctx, call, err := b.life.Begin(ctx, calls.About{Op: "get", View: view, Requests: requests})
 //	if err != nil {
@@ -125,6 +125,7 @@ func (c *Call) ranOut() bool {
 	return limited && time.Until(deadline) <= Margin
 }
 
+// ended reports whether an error is that of an ended context.
 func ended(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
@@ -143,7 +144,7 @@ func (a About) closed(below error) error {
 	return e
 }
 
-// error returns an error with this reason. If below is ErrBusy, the error includes who holds the confdb.
+// error returns an error with this reason. If below is ErrBusy, the error includes its reason, remedy and time.
 func (a About) error(reason string, below error) *backend.Error {
 	e := &backend.Error{Op: a.Op, View: a.View, Requests: a.Requests, Reason: reason}
 	var known *backend.Error

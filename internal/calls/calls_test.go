@@ -14,7 +14,7 @@ import (
 
 var about = calls.About{Op: "get", View: backend.ViewID{Account: "acme", Schema: "lamp", View: "control"}, Requests: []string{"x"}}
 
-// Close ends the contexts of calls and of what they left running, and waits for both.
+// Close ends the contexts of calls and of goroutines that outlast them, and waits for both.
 func TestCloseWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		life := calls.NewLife()

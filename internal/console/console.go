@@ -14,9 +14,9 @@
 //	! a line of standard error
 //	? 1
 //
-// An exit code of 0 is left out. ">\ text" is output without a line end. A line "% REASON" before a command says why
-// the imitated machine is known to print something else. "@WORD …" prepares the following commands; its meaning is up
-// to the replaying test. ACC is the account ID, and times are replaced (see Placeholders).
+// An exit code of 0 is left out. ">\ text" is output without a line end. A line "% REASON" before a command gives the reason why
+// the imitated machine prints something else. "@WORD …" prepares the following commands; the replaying test decides what it means.
+// ACC is the account ID, and times are replaced (see Placeholders).
 package console
 
 import (
@@ -38,7 +38,7 @@ type Transcript struct {
 type Step struct {
 	Line    int    // line in the file
 	Prepare string // without "@"; "" for a command
-	Differs string // why the imitated machine prints something else; "" if it does not
+	Differs string // reason why the imitated machine prints something else; "" if it does not
 	Command string
 
 	Outcome

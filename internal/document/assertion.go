@@ -69,8 +69,8 @@ func (d *Document) takeHeader(name string) *Node {
 	return node
 }
 
-// Content returns the text that an assertion's signature is made of: headers, and the body in the layout that snapd
-// requires. keyID is the sign-key-sha3-384 header. The error is for values that an assertion cannot have.
+// Content returns the text that an assertion's signature signs: headers, and the body in the layout that snapd
+// requires. keyID is the sign-key-sha3-384 header. It returns an error for values that an assertion cannot have.
 func (d *Document) Content(keyID string) ([]byte, error) {
 	body, err := d.BodyText()
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package document reads and writes confdb-schemas in their three forms: YAML, JSON for `snap sign` with the storage
 // schema as text in "body", and signed assertions. Its main type is Document, a tree in which each value has its line
-// and column.
+// and column. The registry and the development kit both use it.
 //
 //	doc, err := document.Parse("network.yaml", text)
 //	signable, err := doc.SignInput(document.SignOptions{Account: "…", Timestamp: time.Now()})
@@ -157,8 +157,8 @@ func (d *Document) Position(header string) Position {
 	return Position{1, 1}
 }
 
-// Same reports whether two documents say the same, in any form. If content is true, account, signer, revision and
-// timestamp do not count.
+// Same reports whether two documents have the same headers and body, whatever their forms. If content is true, account, signer,
+// revision and timestamp do not count.
 func Same(a, b *Document, content bool) bool {
 	if !Equal(a.Body, b.Body) {
 		return false

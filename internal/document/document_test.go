@@ -69,7 +69,7 @@ func assertion(t *testing.T, doc *document.Document) string {
 	return string(content) + "\n\nAcLBUgQAAQoABgUCaWolHgAA\nmore\n"
 }
 
-// The same confdb-schema in all forms: each value is where it is said to be.
+// TestPositions reads the same confdb-schema in all forms: the position of each value is right.
 func TestPositions(t *testing.T) {
 	yaml := parse(t, "light.yaml", light)
 	signable := parse(t, "light.json", signInput(t, yaml))
@@ -167,7 +167,7 @@ storage:
 	}
 }
 
-// YAML that is read and written keeps what people wrote for people.
+// YAML that is read and written keeps its comments.
 func TestCommentsAreKept(t *testing.T) {
 	text, err := parse(t, "light.yaml", light).YAML()
 	if err != nil {
@@ -184,7 +184,7 @@ func TestCommentsAreKept(t *testing.T) {
 	}
 }
 
-// What SignInput makes of our own confdb-schema is what package network makes of it, whose output real snapds took.
+// SignInput returns the same for our own confdb-schema as package network, whose output real snapds accepted.
 func TestSignInputIsNetworks(t *testing.T) {
 	source, err := os.ReadFile(filepath.Join("..", "..", "roles", "network", "confdb-schema.json"))
 	if err != nil {
@@ -212,7 +212,7 @@ func TestSignInputIsNetworks(t *testing.T) {
 	}
 }
 
-// The body can be text in YAML too, as published examples have it.
+// The body can be text in YAML too, as in published examples.
 func TestBodyAsTextInYAML(t *testing.T) {
 	doc := parse(t, "proxy.yaml", `name: proxy
 views: {}
@@ -339,7 +339,7 @@ func TestSignInputErrors(t *testing.T) {
 	}
 }
 
-// Every value goes through all forms and comes back.
+// roundTrip converts a document to all forms and back, and compares its values.
 func roundTrip(t *testing.T, headers, storage any) {
 	t.Helper()
 	doc := &document.Document{File: "made", Headers: document.FromValue(headers),
@@ -454,7 +454,7 @@ func TestMergeKeys(t *testing.T) {
 	}
 }
 
-// What a template leaves to be filled in is read, whatever YAML says to it, and filled in by who knows it.
+// TestTemplates reads placeholders that YAML could not read, and fills them in.
 func TestTemplates(t *testing.T) {
 	for _, value := range []string{"<your-account-id>", "@ACCOUNT_ID@", "${ACCOUNT}", "$ACCOUNT", "$(ACCOUNT)", "{{ account_id }}", "{{account}} # yours",
 		"%ACCOUNT%", "__ACCOUNT__", "YOUR_ACCOUNT_ID", `"<account id>"`, "%%ACCOUNT%%", "'[[ACCOUNT]]'", "'!ACCOUNT!'", "'#account#'", "~ACCOUNT~"} {
@@ -490,7 +490,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// TestLineOfWrongYAML has mistakes whose line is not the one that the library tells.
+// TestLineOfWrongYAML has mistakes in another line than the one in the library's error.
 func TestLineOfWrongYAML(t *testing.T) {
 	for text, want := range map[string]int{
 		"a: b: c":                                            1,
@@ -512,7 +512,7 @@ func TestLineOfWrongYAML(t *testing.T) {
 	}
 }
 
-// TestWrongLineOfLongText has texts in which the search for the line of a fault would parse the text thousands of times.
+// TestWrongLineOfLongText has texts for which the search for the line of a fault would parse thousands of times.
 func TestWrongLineOfLongText(t *testing.T) {
 	var text strings.Builder
 	lines := 0

@@ -13,18 +13,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// wide is the width of a line, in characters, above which Format takes a map or a list in braces apart.
+// wide is the width of a line, in characters, above which Format spreads a map or a list in brackets over several lines.
 const wide = 120
 
-// Format returns a file with confdb-schemas in the canonical layout. It keeps what the file says, its comments, the order of
-// its keys, and single empty lines:
+// Format returns the text of a file with confdb-schemas in the canonical layout. Values, comments, the order of keys and single empty
+// lines stay:
 //
-//   - YAML is indented by two spaces, has one space inside of a list's dash and behind a colon, and takes maps and lists in
-//     braces apart that do not fit on a line.
-//   - JSON is indented by two spaces. A body that is a text gets the layout that snapd wants.
-//   - An assertion that is not signed gets a body in that layout, and its length.
+//   - YAML is indented by two spaces, and has one space behind a dash and behind a colon. Maps and lists in brackets that do not fit
+//     on a line are spread over several lines.
+//   - JSON is indented by two spaces. A body that is a text gets the layout that snapd requires.
+//   - An unsigned assertion gets a body in that layout, and its length.
 //
-// The error says why a file stays as it is: it cannot be read, is signed, or is a template.
+// It returns an error if the file cannot be read, is signed, or is a template.
 func Format(file string, text []byte) ([]byte, error) {
 	docs, err := ParseAll(file, text)
 	if err != nil {
@@ -76,11 +76,11 @@ func jsonText(text string) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(text) // a text always can be written
+	_ = encoder.Encode(text) // a text never fails
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
-// quotedLength returns the length of the JSON string that a text begins with.
+// quotedLength returns the length of the JSON string at the beginning of a text.
 func quotedLength(text []byte) int {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
@@ -101,7 +101,7 @@ func (l *lines) offset(at Position) int {
 	return offset
 }
 
-// length matches the header that has the length of an assertion's body.
+// length matches the header with the length of an assertion's body.
 var length = lazily(`(?m)^body-length: .*$`)
 
 func formatAssertion(docs []*Document, text []byte) ([]byte, error) {
@@ -128,7 +128,7 @@ func formatYAML(text []byte) ([]byte, error) {
 		return nil, errors.New("it is a template, which is no YAML before it is filled in")
 	}
 	out := text
-	for range 4 { // taking a map apart moves comments
+	for range 4 { // takeApart moves comments, so one pass may not be enough
 		next, err := relaid(out)
 		if err != nil {
 			return nil, err
@@ -147,10 +147,10 @@ func formatYAML(text []byte) ([]byte, error) {
 	return out, nil
 }
 
-// gap stands for an empty line while the library writes a text: it keeps comments, and drops empty lines.
+// gap is a comment in the place of an empty line: the library writes comments, and leaves out empty lines.
 const gap = "#\u2063"
 
-// relaid returns YAML as the library writes it, with its empty lines.
+// relaid returns YAML as the library writes it, but with the empty lines.
 func relaid(text []byte) ([]byte, error) {
 	sources, err := allYAML(marked(text))
 	if err != nil {
@@ -185,14 +185,14 @@ func relaid(text []byte) ([]byte, error) {
 	return []byte(strings.Join(lines, "\n") + "\n"), nil
 }
 
-// marked returns YAML with gaps in the place of its empty lines, but for those inside of texts.
+// marked returns YAML with gaps in the place of its empty lines, except for those inside texts.
 func marked(text []byte) []byte {
 	rows := strings.Split(string(text), "\n")
 	inside := textLines(rows, text)
 	for i, row := range rows {
 		rows[i] = strings.TrimRight(row, "\r")
 		if strings.TrimSpace(row) == "" && i+1 < len(rows) && !inside[i] {
-			// A comment has the indentation of what it is about: the next line that is not empty.
+			// The gap gets the indentation of the next line that is not empty.
 			indent := ""
 			for _, next := range rows[i+1:] {
 				if trimmed := strings.TrimLeft(next, " "); strings.TrimSpace(trimmed) != "" {
@@ -206,7 +206,7 @@ func marked(text []byte) []byte {
 	return []byte(strings.Join(rows, "\n"))
 }
 
-// textLines returns the numbers of the lines, from 0, that may be inside of a text of several lines.
+// textLines returns the numbers of the lines, from 0, that may be inside a text of several lines.
 func textLines(rows []string, text []byte) map[int]bool {
 	inside := map[int]bool{}
 	sources, err := allYAML(text)
@@ -238,8 +238,8 @@ func textLines(rows []string, text []byte) map[int]bool {
 	return inside
 }
 
-// takeApart writes maps and lists in braces on lines of their own if they are too wide, or have comments inside. A node begins at
-// a column; the entries of one that is taken apart are indented by indent.
+// takeApart spreads maps and lists in brackets over several lines if they are too wide, or have comments inside. column is the column
+// at which the node begins, and indent the indentation of its entries.
 func takeApart(n *yaml.Node, indent, column int) {
 	if n.Style&yaml.FlowStyle != 0 && len(n.Content) > 0 {
 		if !commented(n, true) && column+flowWidth(n) <= wide {
@@ -261,7 +261,7 @@ func takeApart(n *yaml.Node, indent, column int) {
 	}
 }
 
-// commented reports whether there are comments inside of a node.
+// commented reports whether a node has comments inside. outer means that the comments of the node itself do not count.
 func commented(n *yaml.Node, outer bool) bool {
 	if !outer && n.HeadComment+n.LineComment+n.FootComment != "" {
 		return true
@@ -269,7 +269,7 @@ func commented(n *yaml.Node, outer bool) bool {
 	return slices.ContainsFunc(n.Content, func(child *yaml.Node) bool { return commented(child, false) })
 }
 
-// flowWidth returns how wide a node in braces is, but for what a text in quotes escapes.
+// flowWidth returns the width of a node on one line, without the escapes of texts in quotes.
 func flowWidth(n *yaml.Node) int {
 	width := len([]rune(n.Value))
 	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 || n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {

@@ -13,7 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// Each case is a file as it is, and a file as it should be; the second stays as it is.
+// Each case is a file and its canonical layout, which Format does not change.
 func TestFormat(t *testing.T) {
 	archive, err := txtar.ParseFile(filepath.Join("testdata", "format.txtar"))
 	if err != nil {
@@ -50,7 +50,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// keeps fails if Format changes what a text says, or its own output.
+// keeps fails if Format changes the values of a text, or its own output.
 func keeps(t *testing.T, name string, text []byte) {
 	t.Helper()
 	before, err := document.ParseAll(name, text)
@@ -80,7 +80,7 @@ func keeps(t *testing.T, name string, text []byte) {
 	}
 }
 
-// All confdb-schemas of the repository say the same afterwards.
+// Format changes no value of the repository's confdb-schemas.
 func TestFormatKeepsWhatIsSaid(t *testing.T) {
 	count := 0
 	for _, pattern := range []string{"../kit/lint/testdata/*.txtar", "../../examples/*/*.yaml", "../../roles/network/*.yaml", "../kit/scaffold/template/*.yaml", "../../testdata/script/*.txtar"} {

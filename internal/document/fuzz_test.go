@@ -9,7 +9,7 @@ import (
 	"aspects-poc/internal/document"
 )
 
-// TestRoundTrip sends documents of chance through all forms.
+// TestRoundTrip converts random documents to all forms and back.
 func TestRoundTrip(t *testing.T) {
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 5))
@@ -66,7 +66,7 @@ func shapes(r *rand.Rand, depth int) any {
 	return object
 }
 
-// FuzzParse: no text makes the reader panic, and what was read is written in each form so that it reads the same.
+// FuzzParse: no text makes the reader panic, and a document that was read is read as the same from each form.
 func FuzzParse(f *testing.F) {
 	f.Add("a.yaml", []byte(light))
 	f.Add("a.json", []byte(`{"name": "x", "body": "{\n  \"storage\": {}\n}", "views": {"a": {"rules": [{"storage": "\u00e9"}]}}}`))
@@ -99,7 +99,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// clean tells whether a document can be signed as it is.
+// clean reports whether a document can be signed without a change.
 func clean(doc *document.Document) bool {
 	return len(doc.Faults) == 0 && doc.Header("name") != "" && doc.Headers.Get("body") == nil && doc.Headers.Get("storage") == nil
 }

@@ -162,9 +162,9 @@ func (p *headerParser) text(prefix string) *Node {
 	return node
 }
 
-// Content returns the text that an assertion's signature is made of, in the layout of snap sign. headers are texts,
+// Content returns the text that an assertion's signature signs, in the layout of snap sign. headers are texts,
 // lists and maps, without body-length and sign-key-sha3-384 (keyID). names are the headers that identify an assertion
-// of its type. The error is for values that an assertion cannot have, such as an empty list.
+// of its type. It returns an error for values that an assertion cannot have, such as an empty list.
 func Content(headers map[string]any, names []string, body, keyID string) ([]byte, error) {
 	order := slices.Concat([]string{"type", "format", "authority-id", "revision"}, names)
 	for _, name := range slices.Sorted(maps.Keys(headers)) {

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Read reads a file with a confdb-schema. The error for a folder tells which of its files have one.
+// Read returns the text of a file. If path is a folder, the error names the files in it that have a confdb-schema.
 func Read(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if !errors.Is(err, syscall.EISDIR) {

@@ -38,13 +38,14 @@ func ParseSchemas(file string, text []byte) ([]*Document, error) {
 	return list, nil
 }
 
-// unlike reports whether an assertion is of another type and has nothing of a confdb-schema, also not of an earlier one.
+// unlike reports whether an assertion is none of a confdb-schema: it has another type, and no views.
 func (d *Document) unlike() bool {
 	kind := d.Header("type")
 	return d.Form == Assertion && kind != "" && kind != string(dialect.ConfdbSchema) && kind != "aspect-bundle" && d.Headers.Get("views") == nil
 }
 
-// NoSchema says that a text has no confdb-schema, but assertions of these types. "" stands for a missing type.
+// NoSchema returns the message about a text that has only assertions of these types, and no confdb-schema. "" stands for a missing
+// type.
 func NoSchema(types []string) string {
 	var list []string
 	for _, kind := range types {

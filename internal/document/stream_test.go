@@ -18,7 +18,7 @@ sign-key-sha3-384: hIedp1AvrWlcDI4uS
 AcLBUgQAAQoABgUC
 `
 
-// stationAssertion is a confdb-schema whose body has empty lines, as a signature or a text may as well.
+// stationAssertion returns an assertion of a confdb-schema with a name.
 func stationAssertion(name string) string {
 	body := "{\n  \"storage\": {\n    \"schema\": {\n      \"period\": \"int\"\n    }\n  }\n}"
 	return fmt.Sprintf(`type: confdb-schema
@@ -69,7 +69,7 @@ func TestParseAll(t *testing.T) {
 	}
 }
 
-// What is wrong with a later assertion is told at its line in the whole text.
+// The position of a fault of a later assertion is that in the whole text.
 func TestParseAllPositions(t *testing.T) {
 	broken := strings.Replace(stationAssertion("two"), "timestamp: ", "timestamp:", 1)
 	_, err := document.ParseAll("file", []byte(accountAssertion+"\n"+broken))
@@ -84,7 +84,7 @@ func TestParseAllPositions(t *testing.T) {
 	}
 }
 
-// A signed assertion is no template: what is wrong in it stays wrong.
+// A signed assertion is no template: its placeholders are faults.
 func TestSignedIsNoTemplate(t *testing.T) {
 	signed := strings.Replace(stationAssertion("one"), "authority-id: acme\naccount-id: acme", "account-id: <your-account-id>", 1)
 	doc := parse(t, "a.assert", signed)

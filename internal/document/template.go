@@ -13,11 +13,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// placeholder matches text in place of a value that is filled in later: marks around a name, as in <your-account-id>,
+// placeholder matches a text in the place of a value that is filled in later: marks around a name, as in <your-account-id>,
 // @ID@, %%ID%%, ${ID}, {{ id }}, [[ID]], __ID__ or ~ID~; $ID, %(id)s, YOUR_ID, and dots.
 var placeholder = lazily(`^\s*(?:[^\pL\pN\s"'.,:;-].*[^\pL\pN\s"'.,:;-]|\$\w+|%\(\w+\)s|[A-Z][A-Z0-9_-]{2,}|\.\.\.|…)\s*$`)
 
-// Placeholder reports whether a text stands for a value that is filled in later: an account ID, a revision or a timestamp.
+// Placeholder reports whether a text is a placeholder for an account ID, a revision or a timestamp.
 func Placeholder(text string) bool {
 	return placeholder().MatchString(text) && dialect.ValidAccount(text) != nil
 }
@@ -127,7 +127,7 @@ func unbrace(n *yaml.Node, rows [][]byte) {
 	}
 }
 
-// lazily returns a function that compiles a pattern once, when it is needed: most programs read no document of others.
+// lazily returns a function that compiles a pattern at its first call, since most programs never need it.
 func lazily(pattern string) func() *regexp.Regexp {
 	var once sync.Once
 	var compiled *regexp.Regexp

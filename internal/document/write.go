@@ -26,8 +26,8 @@ type SignOptions struct {
 }
 
 // SignInput returns the JSON for `snap sign`: headers as texts, and the body as text in the layout that snapd
-// requires. It does not check whether snapd accepts the confdb-schema. The error is for a missing account or storage
-// schema.
+// requires. It does not check whether snapd accepts the confdb-schema. It returns an error if the account, the timestamp or the
+// storage schema is missing.
 func (d *Document) SignInput(options SignOptions) (json.RawMessage, error) {
 	account := cmp.Or(options.Account, d.Header("account-id"))
 	printed := dialect.Options{Account: account, Revision: options.Revision, Timestamp: options.Timestamp,

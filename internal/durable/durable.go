@@ -1,5 +1,5 @@
-// Package durable replaces files. When Write returns, the new content is on disk; at no moment is the file
-// incomplete.
+// Package durable writes files that survive a power cut. Its main function is Write: when it returns, the new content is on disk. At
+// every moment the file has the whole old content or the whole new one.
 package durable
 
 import (
@@ -18,10 +18,10 @@ func Write(path string, content []byte, mode os.FileMode) error {
 // Create makes the file at path. Its folder must exist. If there is a file already, it stays, and the error is
 // fs.ErrExist.
 func Create(path string, content []byte, mode os.FileMode) error {
-	return write(path, content, mode, os.Link) // unlike a renaming, it takes nobody's place
+	return write(path, content, mode, os.Link) // unlike a rename, a link replaces no file
 }
 
-// write brings the content into a file beside path, and then into its place.
+// write writes the content to a file beside path, and moves that file to path with place.
 func write(path string, content []byte, mode os.FileMode, place func(from, to string) error) (err error) {
 	defer func() {
 		if err != nil {
@@ -50,8 +50,7 @@ func write(path string, content []byte, mode os.FileMode, place func(from, to st
 	return syncDir(dir)
 }
 
-// Leftovers returns the files that killed Writes have left beside path. During a Write of another process its file is
-// among them.
+// Leftovers returns the files that killed Writes have left beside path. The file of a running Write is among them.
 func Leftovers(path string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if errors.Is(err, os.ErrNotExist) {

@@ -1,5 +1,6 @@
-// Package jsonvalue reads, writes, compares and merges JSON values, and checks the JSON of strangers. Library, server,
-// page and devices use it, so that they agree. Its main functions are Decode, Encode, Equal, Merge and Limits.Check.
+// Package jsonvalue reads, writes, compares and merges JSON values, and limits the JSON of callers who are not trusted. Its main
+// functions are Decode, Encode, Equal, Merge and Limits.Check. The library, the server, the fleet page and devices use it, so that they
+// agree.
 //
 // A value is nil, bool, string, json.Number, []any or map[string]any. The engine compares values in a form of its own
 // (registry/confdb/databag).
@@ -36,7 +37,7 @@ func Equal(a, b any) bool {
 	return a == b
 }
 
-// EqualStored is Equal with nil, an empty list and an empty map as the same value: confdb stores none of them.
+// EqualStored is Equal, but nil, an empty list and an empty map count as the same value: confdb stores none of them.
 func EqualStored(a, b any) bool {
 	if Empty(a) {
 		a = nil
@@ -95,7 +96,7 @@ func Digits(value any) any {
 	})
 }
 
-// MapNumbers returns a copy of a value with what replace returns in the place of each number.
+// MapNumbers returns a copy of a value in which replace has replaced each number.
 func MapNumbers(value any, replace func(json.Number) any) any {
 	switch value := value.(type) {
 	case json.Number:

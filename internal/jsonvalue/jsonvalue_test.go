@@ -36,7 +36,7 @@ func TestDigits(t *testing.T) {
 	}
 }
 
-// Each line has values that are equal, and differ from those of all other lines.
+// The values of a line are equal, and differ from those of all other lines.
 func TestEqual(t *testing.T) {
 	lines := []string{
 		`null`,
@@ -123,7 +123,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// FuzzEqual compares numbers with what math/big says of them.
+// FuzzEqual compares Equal with math/big.
 func FuzzEqual(f *testing.F) {
 	for _, text := range []string{"1", "1.0", "10e-1", "-0", "9007199254740993", "0.1", "1e21", "123456789012345678901234567890"} {
 		f.Add(text, "1.00")
@@ -144,7 +144,7 @@ func FuzzEqual(f *testing.F) {
 	})
 }
 
-// small tells that no exponent has more than two digits.
+// small reports whether no exponent has more than two digits.
 func small(texts ...string) bool {
 	for _, text := range texts {
 		if at := strings.IndexAny(text, "eE"); at >= 0 && len(strings.TrimLeft(text[at+1:], "+-0")) > 2 {
@@ -154,7 +154,7 @@ func small(texts ...string) bool {
 	return true
 }
 
-// kept is the number that confdb keeps: a whole one as it is, a fraction as the nearest float.
+// kept returns the number that confdb stores: a whole number exactly, a fraction as the nearest float.
 func kept(t *testing.T, text string) *big.Rat {
 	exact, ok := new(big.Rat).SetString(text)
 	if !ok {

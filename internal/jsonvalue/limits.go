@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Limits bound the JSON text of somebody who is not trusted.
+// Limits are limits for JSON text of a caller who is not trusted.
 type Limits struct {
 	Depth  int // levels of objects and lists
 	Values int // objects, lists, scalars and names of members, together
@@ -20,8 +20,8 @@ type LimitError string
 
 func (e LimitError) Error() string { return string(e) }
 
-// Check returns an error, a LimitError if a limit is exceeded, unless text is one JSON value within the limits, in valid UTF-8, without an object that has a
-// member twice. Call it before decoding: it builds no values, and stops where a limit is exceeded.
+// Check returns an error unless text is one JSON value within the limits, in valid UTF-8, without repeated members of an object. The
+// error is a LimitError if a limit is exceeded. Call Check before decoding: it builds no values, and stops at the limit.
 func (l Limits) Check(text []byte) error {
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(text)) // a Buffer is read in place
 	for values, whole := 0, false; ; whole = decoder.StackDepth() == 0 {

@@ -19,7 +19,7 @@ func splitInstance(instance string) (name, key string) {
 	return name, key
 }
 
-// must panics. Its callers fail only if the test is wrong.
+// must panics if err is not nil. Use it for acts that fail only if the test is wrong.
 func must(err error) {
 	if err != nil {
 		panic(err)

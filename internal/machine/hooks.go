@@ -62,7 +62,7 @@ func (m *Machine) runHook(ctx context.Context, run changes.Hook) ([]byte, error)
 		}
 	}
 	if changes && poisoned {
-		_ = m.snapctl(run.Cookie, "set", "--view", ":"+plug, "no-such-request=1") // it is refused, and so the commit fails
+		_ = m.snapctl(run.Cookie, "set", "--view", ":"+plug, "no-such-request=1") // snapd refuses it, and then the commit
 	}
 	if hook == nil {
 		return nil, nil
@@ -73,7 +73,7 @@ func (m *Machine) runHook(ctx context.Context, run changes.Hook) ([]byte, error)
 	return nil, nil
 }
 
-// Hold makes change-view hooks wait until release is called. While one waits, nobody else has access.
+// Hold makes change-view hooks wait until release is called. While a hook waits, other accesses to the confdb wait.
 func (m *Machine) Hold() (release func()) {
 	held := make(chan struct{})
 	m.mu.Lock()
@@ -89,7 +89,7 @@ func (m *Machine) Hold() (release func()) {
 	})
 }
 
-// Occupy starts a write by the administrator that keeps all others out until release is called. It stores nothing.
+// Occupy starts a write by the administrator, for which all other accesses wait until release is called. It stores nothing.
 func (m *Machine) Occupy(view string, values map[string]any) (release func()) {
 	ended, began := make(chan struct{}), make(chan struct{})
 	m.Handle(changeView+view, func(call HookCall) error {

@@ -47,7 +47,7 @@ type Options struct {
 
 // A Machine runs until its test ends. It is safe for concurrent use.
 //
-// It has many methods because it offers tests what an administrator, a snap and a broken disk can do, one method each.
+// It has many methods because there is one for each act of an administrator or a snap, and for each fault, that tests need.
 type Machine struct {
 	World       *world.World
 	Main, Snaps *faults.Layer // layers on snapd's main socket and on the socket for snaps
@@ -57,7 +57,7 @@ type Machine struct {
 	cookie string
 	schema facts.Schema // the first one
 	older  *older.Layer
-	nobody atomic.Bool // callers are not root
+	nobody atomic.Bool // whether requests come from a user other than root
 
 	mu       sync.Mutex // guards what follows
 	hooks    map[string]Hook
@@ -200,7 +200,7 @@ func (m *Machine) Cookie() string { return m.cookie }
 // SetVersion changes the version of snapd, as a refresh does.
 func (m *Machine) SetVersion(text string) { m.older.SetVersion(text) }
 
-// SetRoot sets whether callers are root. They are at the start.
+// SetRoot sets whether requests come from root. At the start they do.
 func (m *Machine) SetRoot(root bool) { m.nobody.Store(!root) }
 
 // View returns the ID of a view of the first confdb-schema.

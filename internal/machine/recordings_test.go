@@ -17,8 +17,8 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// What was recorded with snapd 2.68.3 is replayed on a machine that imitates it. That of 2.77.1 is replayed on what is
-// below its layers: by internal/kit/rest (REST) and internal/kit/world (snapctl).
+// recorded is the snapd of these recordings. They are replayed on a machine that imitates it. The recordings of 2.77.1 are replayed
+// without the layers of a machine: by internal/kit/rest (REST) and internal/kit/world (snapctl).
 const recorded = "2.68.3-3+deb13u1+b7"
 
 type exchange struct {
@@ -115,7 +115,7 @@ func replay(t *testing.T, e exchange) {
 
 var taskID = regexp.MustCompile(`task "\d+" (.*): already have "\d+"`)
 
-// normal makes IDs of tasks equal, which differ from run to run.
+// normal replaces IDs of tasks, which differ from run to run.
 func normal(value any) any {
 	switch value := value.(type) {
 	case string:
@@ -128,7 +128,7 @@ func normal(value any) any {
 	return value
 }
 
-// A run is an exchange with snapctl's endpoint; the fields that are not there are not compared.
+// A run is an exchange with snapctl's endpoint. Missing fields are not compared.
 type run struct {
 	Name, Version string
 	Given         struct {
@@ -185,7 +185,7 @@ func TestRecordedSnapctl(t *testing.T) {
 	}
 }
 
-// TestFaults: what is held goes on when it is released, and what fails is told.
+// TestFaults: a held access continues when it is released, and a failed commit is reported.
 func TestFaults(t *testing.T) {
 	m := machine.Start(t, machine.Options{})
 	write := func(rate int) error {
@@ -238,7 +238,7 @@ func TestFaults(t *testing.T) {
 	stored(`{"metrics":{"sample-rate":3}}`)
 }
 
-// TestSocketForSnaps: there is nothing else than snapctl.
+// TestSocketForSnaps: the socket for snaps has no other endpoint than snapctl.
 func TestSocketForSnaps(t *testing.T) {
 	for _, version := range []string{"2.68.3", "2.77.1"} {
 		client := testclient.New(machine.Start(t, machine.Options{Version: version}).SnapSocket())

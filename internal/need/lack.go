@@ -14,7 +14,7 @@ type Lack struct {
 
 func (l *Lack) Error() string { return before + l.What + between + l.Remedy }
 
-// ParseLack parses a Lack from a line of a test's output.
+// ParseLack parses a Lack from a line of a test's output. It returns false for any other line.
 func ParseLack(line string) (*Lack, bool) {
 	what, remedy, ok := strings.Cut(strings.TrimSpace(line), between)
 	if !ok {

@@ -1,5 +1,5 @@
-// Package need tells a test whether a program is installed. If not, the test is skipped with the name of the Debian
-// package. The runner of make test lists these skips. Its main function is Program.
+// Package need finds programs for tests. If a program is not installed, the test is skipped with the name of its Debian package. The
+// runner of make test (package testrun) lists these skips. Its main function is Program.
 //
 //	openssl := need.Program(t, "openssl") // the path, or the test ends here
 //

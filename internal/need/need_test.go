@@ -27,7 +27,7 @@ func (r *recorder) Fatal(args ...any) {
 	runtime.Goexit()
 }
 
-// record tells what became of a test.
+// record runs a test and returns its result.
 func record(test func(t testing.TB)) *recorder {
 	r := &recorder{}
 	done := make(chan struct{})

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// A command that only looks leaves the home folder as it was, and the caches' folder, wherever that is.
+// A command that only reads changes neither the home folder nor the folder for caches.
 func TestNothingIsMade(t *testing.T) {
 	t.Parallel()
 	built := filepath.Join(program.Dir(t), "aspects-poc")

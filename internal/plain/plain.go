@@ -1,5 +1,5 @@
-// Package plain makes foreign text safe to print. It escapes what a terminal would obey, and line breaks where they
-// would start another line; and it shortens what is long.
+// Package plain makes foreign text safe to print on a terminal. It escapes control characters and, in text for a part of a line, line
+// breaks; and it shortens long text. Its main functions are Line and Text.
 package plain
 
 import (
@@ -13,10 +13,10 @@ import (
 // string, such as \x1b or \n.
 func Line(text string) string { return escape(text, "") }
 
-// Text is Line for several lines: it keeps line breaks and tabs.
+// Text is Line for text of several lines: it does not escape line breaks and tabs.
 func Text(text string) string { return escape(text, "\n\t") }
 
-// JSON is Text for JSON. The result is JSON with the same value. The encoder has already escaped other characters.
+// JSON is Text for JSON from encoding/json, which has escaped ASCII control characters already. The result is JSON with the same value.
 func JSON(text string) string {
 	return replace(text, func(r rune, size int) bool { return size > 1 && harmful(r) || r == 0x7f },
 		func(char string) string {
@@ -34,7 +34,7 @@ func escape(text, keep string) string {
 	})
 }
 
-// Clip shortens a text to a number of bytes, and an ellipsis. It leaves out a character that it would cut.
+// Clip shortens a text to at most limit bytes, and adds an ellipsis if it was longer. It does not cut a character in two.
 func Clip(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -42,7 +42,7 @@ func Clip(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
 
-// harmful reports control characters, and characters that change the direction of text or break lines.
+// harmful reports whether a character is a control character, changes the direction of text, or breaks lines.
 func harmful(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }

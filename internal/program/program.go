@@ -29,7 +29,7 @@ func Dir(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := note(t.Context(), root); err != nil {
+	if err := readSources(t.Context(), root); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -85,9 +85,9 @@ func Build(ctx context.Context, root string, race bool) (dir string, err error) 
 	return dir, nil
 }
 
-// note reads the sources of the program. go test repeats a test if files that the test has read have changed, but it
-// does not see what the test's commands read.
-func note(ctx context.Context, root string) error {
+// readSources reads the sources of the program, so that go test runs the test again when they change. go test only sees which files
+// the test itself reads, not what its commands read.
+func readSources(ctx context.Context, root string) error {
 	const format = `{{if .Module}}{{if .Module.Main}}{{.Dir}}{{range .GoFiles}}{{"\n"}}{{$.Dir}}/{{.}}{{end}}` +
 		`{{range .EmbedFiles}}{{"\n"}}{{$.Dir}}/{{.}}{{end}}{{end}}{{end}}`
 	list := exec.CommandContext(ctx, "go", "list", "-deps", "-f", format, ".")
@@ -102,7 +102,7 @@ func note(ctx context.Context, root string) error {
 		if err != nil {
 			return err
 		}
-		if info.IsDir() && path != root { // notices new files; in the root there are many that are no sources
+		if info.IsDir() && path != root { // for new files; the root has many files that are no sources
 			if _, err := os.ReadDir(path); err != nil {
 				return err
 			}

@@ -2,5 +2,5 @@
 
 package program
 
-// Raced reports whether the test has the race detector.
+// Raced reports whether this program was built with the race detector.
 const Raced = true

@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// Dice makes choices from bytes, so that a fuzzer can steer what is generated; out of bytes it always throws 0.
+// Dice makes choices from bytes, so that a fuzzer controls what is generated. When the bytes are used up, each throw is 0.
 type Dice struct{ bytes []byte }
 
 // New returns the Dice with these throws.
 func New(throws []byte) *Dice { return &Dice{throws} }
 
-// Throws returns the random throws of a seed.
+// Throws returns random throws for New. They are the same for the same seed and stream.
 func Throws(seed, stream uint64, length int) []byte {
 	random := rand.New(rand.NewPCG(seed, stream))
 	throws := make([]byte, length)
@@ -27,10 +27,10 @@ func Throws(seed, stream uint64, length int) []byte {
 	return throws
 }
 
-// Over reports whether there are no more throws.
+// Over reports whether the bytes are used up.
 func (d *Dice) Over() bool { return len(d.bytes) == 0 }
 
-// Throw returns a number below sides.
+// Throw returns a number from 0 to sides-1.
 func (d *Dice) Throw(sides int) int {
 	if len(d.bytes) == 0 {
 		return 0
@@ -155,7 +155,7 @@ func (d *Dice) Filled(request string) string {
 	return strings.ReplaceAll(strings.Join(pieces, "."), ".[", "[")
 }
 
-// Fitting returns a value that a type definition probably accepts, and now and then any other.
+// Fitting returns a value that a type definition probably accepts. Sometimes it returns any other value.
 func (d *Dice) Fitting(definition any, aliases object) any {
 	if d.Throw(12) == 11 {
 		return d.Value(2)
@@ -216,7 +216,7 @@ func (d *Dice) scalar(name string) any {
 	return d.Value(2)
 }
 
-// At follows a request, which in generated rules is like the storage path, into a type definition.
+// At returns the type definition at a request path. In generated rules, request paths are like storage paths.
 func (d *Dice) At(definition any, request string) any {
 	for _, piece := range strings.Split(strings.ReplaceAll(request, "[", ".["), ".") {
 		switch kind := definition.(type) {

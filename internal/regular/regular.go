@@ -1,5 +1,5 @@
-// Package regular reads files that somebody has named, such as in a flag. It refuses what is no file: a named pipe would
-// block until somebody writes into it, and some devices never end.
+// Package regular reads files that a user has named, such as in a flag. It refuses anything but a regular file: a named pipe would
+// block until a program writes into it, and some devices never end. Its main function is Read.
 package regular
 
 import (
@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// Read returns the content of a file, or of what a link leads to. os.DevNull is an empty file.
+// Read returns the content of a file, or of the file that a link leads to. os.DevNull counts as an empty file.
 func Read(path string) ([]byte, error) {
 	if err := Check(path); err != nil {
 		return nil, err
@@ -21,11 +21,11 @@ func Read(path string) ([]byte, error) {
 	return text, err
 }
 
-// Check returns an error if there is something else than a file at path. A missing file is no error.
+// Check returns an error if path is something else than a file, such as a folder. A missing file is no error.
 func Check(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().IsRegular() || path == os.DevNull {
-		return nil // reading it tells more
+		return nil // the read returns a better error
 	}
 	return &fs.PathError{Op: "read", Path: path, Err: errors.New("it is " + kind(info.Mode()) + ", and not a file")}
 }

@@ -1,6 +1,6 @@
 // Package snapctlcmd parses the command line of snapctl as snapd does, and formats its output. Its main types are
-// Command and Generation. It has the flags of each version, values, constraints, and the checks before data is
-// accessed. Its importers imitate snapd and carry out the commands.
+// Command and Generation. It has the flags of each version, values, constraints, and the checks before an access to data. Packages
+// world/snapctl and machine/older imitate snapd with it, and perform the commands.
 package snapctlcmd
 
 import (
@@ -59,8 +59,8 @@ func Parse(g Generation, uid int, args []string) (*Command, error) {
 	return parse(g, args)
 }
 
-// Viewed reports whether a get or set accesses confdb. Besides --view that needs a plug with its colon: snapd takes a
-// plug without it as the name of an option.
+// Viewed reports whether a get or set accesses confdb. It does so with --view and a plug with its colon: without the colon, snapd reads
+// the plug as the name of an option.
 func (c *Command) Viewed() bool {
 	return c.Has("view") && len(c.Positional) > 0 && strings.HasPrefix(c.Positional[0], ":")
 }

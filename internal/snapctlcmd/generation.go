@@ -9,8 +9,8 @@ import (
 	"aspects-poc/internal/snapdhttp"
 )
 
-// A Generation is what snapctl of one version of snapd has. The facts come from the source of the snapd releases; 2.77.1
-// and 2.68.3 were also observed.
+// A Generation has the abilities and words of snapctl in one version of snapd. The facts come from the source of the snapd releases;
+// 2.77.1 and 2.68.3 were also observed.
 type Generation struct {
 	Version string // as `snapctl version` prints it
 
@@ -158,7 +158,7 @@ func (g Generation) UnknownView(account, schema, view string) string {
 	return fmt.Sprintf("cannot find view %q in confdb %s/%s", view, account, schema)
 }
 
-// Reworded turns a message of the engine, in the words of the newest snapd, into the words of this one.
+// Reworded translates a message of the engine, which has the words of the newest snapd, to the words of this version.
 func (g Generation) Reworded(message string) string {
 	if rest, found := strings.CutSuffix(message, ": no data"); found {
 		return rest + ": " + g.NoData

@@ -147,7 +147,7 @@ func TestChangeFailure(t *testing.T) {
 	}
 }
 
-// Whatever comes in, an answer is either understood or an error: never a panic, and never an empty value.
+// FuzzAnswers: each answer is decoded or an error, never a panic and never an empty value.
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range []string{
 		`{"type":"sync","status-code":200,"status":"OK","result":{"sample-rate":3}}`,

@@ -69,8 +69,8 @@ func Lost(err error, request Request, write bool) *backend.Error {
 	return e
 }
 
-// Classify returns the kind of a refusal: from snapd's kind if there is one, else from its words. The facts come from
-// the source of the snapd releases from 2.68 on; 2.68.3 and 2.77.1 were also observed.
+// Classify returns the kind of a refusal, a kind of package backend: from snapd's kind if there is one, otherwise from its words. The
+// facts come from the source of the snapd releases from 2.68 on; 2.68.3 and 2.77.1 were also observed.
 func Classify(refusal Refusal) error {
 	message := trimPrefixes(refusal.Message)
 	for _, row := range kinds {
@@ -78,7 +78,7 @@ func Classify(refusal Refusal) error {
 			return row.Is
 		}
 	}
-	// A quoted value or path must not decide the meaning of the message.
+	// A quoted value or path must not decide the kind.
 	bare := quoted.ReplaceAllString(message, `""`)
 	for _, row := range messages {
 		if row.match.decides(bare) {
@@ -104,16 +104,17 @@ const RouteNotFound = "not found"
 
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
-// A KindRow is a row of the table from snapd's kinds (since 2.71). The first row of a kind counts whose part is in the message.
+// A KindRow is a row of the table from snapd's kinds (since 2.71) to kinds of errors. Of the rows with snapd's kind, the first one counts
+// whose part is in the message.
 type KindRow struct {
 	Kind, Part string
 	Is         error
 }
 
-// A WordRow is a row of the table from snapd's messages. The first row counts whose pattern is in the message, in which each
-// quoted text is replaced by "".
+// A WordRow is a row of the table from snapd's messages to kinds of errors. Each quoted text in a message is replaced by "" before. The
+// first row counts whose pattern matches.
 type WordRow struct {
-	Pattern string // regular expression, such as other languages have, too
+	Pattern string // regular expression in the syntax that Go and Python share
 	Is      error
 }
 
@@ -143,9 +144,9 @@ var kinds = []KindRow{
 // A matcher decides about a message in which each quoted text is replaced by "".
 type matcher struct {
 	text     string
-	begin    bool                  // it stands at the beginning
-	end      bool                  // it stands at the end
-	compiled func() *regexp.Regexp // of a text that is a pattern; it is compiled when it is needed, as most programs never see an error of snapd
+	begin    bool                  // text is at the beginning
+	end      bool                  // text is at the end
+	compiled func() *regexp.Regexp // for a text that is a pattern; compiles it at the first use, since most programs never get an error of snapd
 }
 
 func has(part string) matcher      { return matcher{text: part} }
@@ -180,8 +181,8 @@ func (m matcher) pattern() string {
 	return regexp.QuoteMeta(m.text)
 }
 
-// messages maps messages to kinds; the first match wins. Words of a custodian or hook stand at the end of a message
-// and may say anything, so the rows for such messages come first.
+// messages maps messages to kinds. The first match counts. The words of a custodian or hook are at the end of a message and may be
+// anything, so the rows for such messages come first.
 var messages = []struct {
 	match matcher
 	is    error

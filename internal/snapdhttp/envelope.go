@@ -23,8 +23,7 @@ type Response struct {
 	Change string          // TypeAsync: ID of the change, never empty
 }
 
-// DecodeResponse decodes an envelope. It returns an error for anything else, so that no such answer becomes an empty
-// value.
+// DecodeResponse decodes an envelope. It returns an error for any other text, which therefore never becomes an empty value.
 func DecodeResponse(status int, text []byte) (*Response, error) {
 	var envelope struct {
 		Type   string          `json:"type"`
@@ -52,7 +51,7 @@ type Refusal struct {
 	Status  int             // HTTP status; 0 for a refusal from a change
 	Kind    string          // "" before 2.71, and for most errors since
 	Message string          // snapd's words
-	Hook    string          // whose words they are, as NAME of SNAP; "" for snapd's own
+	Hook    string          // hook whose words Message has, as NAME of SNAP; "" for snapd's own words
 	Value   json.RawMessage // depends on Kind; for "unsuccessful": stdout, stderr and exit-code
 }
 

@@ -31,9 +31,8 @@ import (
 // of assertions or a whole databag.
 const maxAnswer = 64 << 20
 
-// A Client speaks HTTP over one unix socket. Each request has its own connection, which takes microseconds and cannot
-// be a dead one of a snapd that restarted. A Client is safe for concurrent use. It has no timeout; contexts set the
-// limits.
+// A Client speaks HTTP over one unix socket. Each request has its own connection. To open one takes microseconds, and an idle one
+// would be dead after a restart of snapd. A Client is safe for concurrent use. It has no timeout; contexts set the limits.
 type Client struct {
 	socket string
 	http   *http.Client
@@ -104,7 +103,7 @@ func (c *Client) Do(ctx context.Context, method, path string, query url.Values, 
 		request.Header.Set("Content-Type", "application/json")
 	}
 	lost := func(err error) error {
-		// Callers look for the context's error, which also says more than "i/o timeout".
+		// Callers test for the context's error, which is also clearer than "i/o timeout".
 		if ctxErr := ctx.Err(); ctxErr != nil && !errors.Is(err, ctxErr) {
 			err = fmt.Errorf("%w (%w)", ctxErr, err)
 		}

@@ -11,8 +11,8 @@ import (
 	"aspects-poc/internal/need"
 )
 
-// A Keyring is a folder with keys for the stock snap command, and its own gpg-agent. Here snap does not run in a root
-// directory of its own, as it needs gpg.
+// A Keyring is a folder with keys for the stock snap command, and its own gpg-agent. Its snap command runs in the machine's root
+// directory, because it needs gpg.
 type Keyring struct {
 	root, home string
 }

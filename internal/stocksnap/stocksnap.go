@@ -65,7 +65,7 @@ func (c *Command) Install(t testing.TB, dir string) {
 	}
 }
 
-var try sync.Mutex // one attempt to make a namespace at a time; its failure holds for all
+var try sync.Mutex // lets one attempt to make a namespace run at a time
 
 // stock is the name of the requirement in messages.
 const stock = "Debian's newest snap command"
@@ -79,12 +79,12 @@ func Find(t testing.TB) *Command {
 	if root == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			give(t, stock, "set HOME or ASPECTS_STOCK_SNAP")
+			giveUp(t, stock, "set HOME or ASPECTS_STOCK_SNAP")
 		}
 		root = filepath.Join(cache, "aspects-poc-snap")
 	}
 	if _, err := os.Stat(filepath.Join(root, "usr/lib/snapd/snapd")); err != nil {
-		give(t, stock, ".ci/stock-snap")
+		giveUp(t, stock, ".ci/stock-snap")
 	}
 	try.Lock()
 	defer try.Unlock()
@@ -92,13 +92,13 @@ func Find(t testing.TB) *Command {
 	command := &Command{root: root}
 	if result, err := command.run(t, t.TempDir(), "help"); err != nil || result.Code != 0 {
 		t.Logf("%v %s", err, result.Stderr)
-		give(t, "a kernel that lets this user make a mount namespace for "+stock, "run it as root")
+		giveUp(t, "a kernel that lets this user make a mount namespace for "+stock, "run it as root")
 	}
 	return command
 }
 
-// give skips or fails the test and says what is missing and how to get it.
-func give(t testing.TB, what, remedy string) {
+// giveUp skips or fails the test with the missing requirement and its remedy.
+func giveUp(t testing.TB, what, remedy string) {
 	t.Helper()
 	need.Missing(t, what, remedy, "ASPECTS_REQUIRE_SNAP")
 }

@@ -42,12 +42,12 @@ func run(dir string, out io.Writer, args []string) (int, error) {
 	fmt.Fprintln(out, said+"\n"+where)
 	if len(args) == 0 {
 		args = []string{"./..."}
-		// Tests need the program before the rest is compiled, and would compile everything twice.
+		// Tests build the program while go test compiles the rest. Without this build, both would compile the same packages.
 		if _, err := program.Build(context.Background(), dir, len(flags) > 0); err != nil {
 			return 0, err
 		}
 	}
-	// Tests wait for processes and clocks as often as they compute.
+	// Tests spend half of their time waiting, so twice as many run at a time.
 	// With the race detector on a busy machine, a package takes longer than the ten minutes that go test gives it.
 	flags = append(flags, "-p", strconv.Itoa(2*runtime.GOMAXPROCS(0)), "-timeout", "20m")
 	command := exec.Command("go", append(append([]string{"test", "-json"}, flags...), args...)...) // a later -p or -timeout counts

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Tests write thousands of small files and sync each. In memory that takes no time.
+// Tests write and sync thousands of small files, which is fast in memory.
 const (
 	memoryFolder = "/dev/shm"
 	memoryNeeded = 4 << 30 // bytes: several times what the tests use
@@ -16,8 +16,8 @@ const (
 	noexec       = 8
 )
 
-// memory returns the variables that put the tests' temporary files into memory, or none if that is impossible, and a
-// line that says which. A TMPDIR of the user stays. Go's own temporary files are large and stay on disk.
+// memory returns the environment variables that put the tests' temporary files into memory, or none if that is impossible, and a
+// line for the user that says so. A TMPDIR of the user stays. Go's own temporary files are large and stay on disk.
 func memory() (variables []string, said string) {
 	if chosen := os.Getenv("TMPDIR"); chosen != "" {
 		return nil, "Temporary files: in " + chosen
@@ -32,7 +32,7 @@ func memory() (variables []string, said string) {
 	return variables, "Temporary files: in memory, " + memoryFolder
 }
 
-// unfit returns why a folder cannot have the tests' files, or "".
+// unfit returns the reason why the tests' files cannot be in a folder, or "".
 func unfit(folder string) string {
 	var system syscall.Statfs_t
 	if err := syscall.Statfs(folder, &system); err != nil || int64(system.Type) != tmpfs {

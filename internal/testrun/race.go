@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// race returns the flags for the race detector, or none if it is not available, and a line that says which. The
+// race returns the flags for the race detector, or none if it is not available, and a line for the user that says so. The
 // detector needs cgo, a C compiler with its library, and a supported architecture.
 func race() (flags []string, said string) {
 	const off = "Race detector: off. "
@@ -47,7 +47,7 @@ func compiler() string {
 	return "gcc"
 }
 
-// goEnv returns a setting of go; "" if go cannot be run, which go test reports better.
+// goEnv returns a setting of go, or "" if go cannot be run: go test then reports the reason.
 func goEnv(name string) string {
 	out, _ := exec.Command("go", "env", name).Output()
 	return strings.TrimSpace(string(out))

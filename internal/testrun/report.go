@@ -49,7 +49,7 @@ func (r *report) read(events io.Reader) error {
 		if len(line) > 0 {
 			var e event
 			if json.Unmarshal(line, &e) == nil && e.Action != "" {
-				r.take(e)
+				r.add(e)
 			} else {
 				fmt.Fprintf(r.out, "%s", line) // output of go itself
 			}
@@ -63,7 +63,8 @@ func (r *report) read(events io.Reader) error {
 	}
 }
 
-func (r *report) take(e event) {
+// add adds an event, and prints what a finished package has to show.
+func (r *report) add(e event) {
 	switch {
 	case e.Action == "build-output":
 		r.build[e.ImportPath] = append(r.build[e.ImportPath], e.Output)
@@ -109,7 +110,7 @@ func (r *report) passed(e event) {
 // marks matches lines that say which test runs.
 var marks = regexp.MustCompile(`^\s*=== (RUN|PAUSE|CONT|NAME) `)
 
-// show prints what is known about a failed package: its failed and its unfinished tests.
+// show prints the output of a failed package: that of its failed and unfinished tests, and its own.
 func (r *report) show(e event) {
 	fmt.Fprintf(r.out, "FAIL  %-50s %7.1fs\n", e.Package, e.Elapsed)
 	for _, line := range r.build[e.FailedBuild] {
@@ -134,7 +135,7 @@ func (r *report) show(e event) {
 // said matches a line of a test's output after its place in the source.
 var said = regexp.MustCompile(`^\s+[\w.-]+\.go:\d+: (.*)`)
 
-// reason returns what a test lacks, or else its last line of output before the skip.
+// reason returns the reason of a skip: the Lack in the test's output, otherwise the last line of its output.
 func (r *report) reason(e event) string {
 	last := ""
 	for _, line := range r.output[e.Package][e.Test] {

@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// A module with a package of each kind that go test knows.
+// module is a module with a package for each result of go test.
 const module = `
 -- go.mod --
 module stranger
@@ -135,7 +135,7 @@ func TestReason(t *testing.T) {
 	}
 }
 
-// TestMemory: where temporary files cannot be in memory, they stay where they are, and the run says why.
+// TestMemory: if temporary files cannot be in memory, they stay on disk, and the run prints the reason.
 func TestMemory(t *testing.T) {
 	for folder, want := range map[string]string{"/proc": "/proc is not in memory", "/nowhere": "/nowhere is not in memory"} {
 		if got := unfit(folder); got != want {

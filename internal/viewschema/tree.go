@@ -9,23 +9,22 @@ import (
 	"aspects-poc/registry/confdb/schema"
 )
 
-// A Node is a place in the documents of a view, as Tree returns it: the root of a tree along the parts of request paths.
+// A Node is a place in the documents of a view, with the places below it. Tree returns the root.
 type Node struct {
-	Rules   []Place // what may be there, for each rule that ends here
+	Rules   []Place // types of the value, for each rule that ends here
 	Members map[string]*Node
-	// Other is behind a placeholder for keys, which also stands for the names in Members; nil for none.
+	// Other is the place below a placeholder for keys. The placeholder also stands for the names in Members. It is nil for none.
 	Other *Node
-	// Keys has, for each rule with that placeholder, the definitions of which a key fits one; nil for any key.
+	// Keys has an entry for each rule with that placeholder: the definitions of keys, of which a key fits one; nil for any key.
 	Keys    [][]schema.Definition
-	Element *Node // behind a placeholder for indexes
-	// Gaps says that elements can be null when they are read: those that have nothing where a rule leads. So the others keep
-	// their places.
+	Element *Node // the place below a placeholder for indexes
+	// Gaps means that a read can return null for an element that has no data at the storage path of the rule. So the other elements
+	// keep their indexes.
 	Gaps bool
 }
 
-// Tree returns the tree of what a view shows (Read), or of what can be written through it (Write). ok is false if the view
-// does not exist or has no rule for the access. A placeholder that only stands for fixed entries of the storage schema is
-// replaced by their names.
+// Tree returns the tree of the documents that a view shows (Read), or that can be written through it (Write). ok is false if the
+// view does not exist or has no rule for the access. The names of fixed entries replace a placeholder that stands only for them.
 func Tree(parsed *confdb.Schema, view string, access Access) (_ *Node, ok bool) {
 	root := &Node{}
 	for _, rule := range parsed.Rules(view) {
@@ -39,7 +38,7 @@ func Tree(parsed *confdb.Schema, view string, access Access) (_ *Node, ok bool) 
 	return root, ok
 }
 
-// gap marks the lists with elements of which a rule leads to a part.
+// gap sets Gaps of the lists for which a rule leads to a part of each element.
 func (n *Node) gap(request, storage path.Path) {
 	if n == nil || len(request) == 0 {
 		return
@@ -61,13 +60,13 @@ func (n *Node) gap(request, storage path.Path) {
 	}
 }
 
-// A Place has what may be at the end of a storage path.
+// A Place has the possible types of the value at a storage path.
 type Place struct {
 	Types    []schema.Definition
-	Anything bool // a type on the way says nothing of what is inside
+	Anything bool // a type on the way has no definition for the values inside
 }
 
-// step returns what may be behind an accessor, and the definitions of the keys if every map at the place limits its keys.
+// step returns the Place that an accessor leads to. keys are the definitions of the keys, if every map at p has one.
 func (p Place) step(accessor path.Accessor) (inside Place, keys []schema.Definition) {
 	inside.Anything = p.Anything
 	unlimited := p.Anything
@@ -105,7 +104,7 @@ func (p Place) step(accessor path.Accessor) (inside Place, keys []schema.Definit
 	return inside, keys
 }
 
-// accepts reports whether the definition of a map's keys accepts a name.
+// accepts reports whether the definition of a map's keys accepts a name as a key.
 func accepts(keys schema.Definition, name string) bool {
 	if choices := keys.Choices(); choices != nil {
 		return slices.Contains(choices, name)
@@ -114,7 +113,8 @@ func accepts(keys schema.Definition, name string) bool {
 	return pattern == nil || pattern.MatchString(name)
 }
 
-// names returns the names that may stand for a placeholder. It returns nil if a type at the place takes other names, too.
+// names returns the names of the fixed entries at a place, which may replace a placeholder. It returns nil if a type at the place
+// accepts other names, too.
 func (p Place) names() []string {
 	var names []string
 	open := p.Anything
@@ -140,8 +140,8 @@ func (p Place) names() []string {
 	return slices.Compact(names)
 }
 
-// grow adds a rule to the root: request is its whole request path, storage the rest of its storage path behind data. keys has what the
-// maps on the way demand of the keys for which placeholders stand. A placeholder for fixed entries is replaced by each name.
+// grow adds a rule to the root. request is its request path, and storage the part of its storage path behind data. keys has, by
+// placeholder, the definitions of keys in the maps on the way. The names of fixed entries replace a placeholder for them, one by one.
 func (n *Node) grow(data Place, request, storage path.Path, keys map[string][]schema.Definition) {
 	if len(storage) == 0 {
 		n.add(request, data, keys)
@@ -209,7 +209,7 @@ func (n *Node) step(accessor path.Accessor) *Node {
 	return member
 }
 
-// With returns a node with the rules of both: those for a name, and those for a placeholder that the name may stand for.
+// With returns a node with the rules of two nodes. Call it to combine the rules for a name with those for a placeholder.
 func (n *Node) With(other *Node) *Node {
 	switch {
 	case n == nil:

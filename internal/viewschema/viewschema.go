@@ -1,7 +1,6 @@
 // Package viewschema describes the data of a confdb-schema's views: as JSON Schema (draft 2020-12), for editors and for
-// programs in other languages, and as the tree from which that and other descriptions are printed. Its main functions are Of
-// and Tree. What a value means, and whether it is accepted, decides package
-// confdb; a JSON Schema cannot say all of it (see Of).
+// programs in other languages, and as a tree, from which package generate prints other descriptions. Its main functions are Of
+// and Tree. Package confdb decides whether a value is accepted; a JSON Schema cannot express all of its rules (see Of).
 package viewschema
 
 import (
@@ -27,7 +26,7 @@ const (
 	Write
 )
 
-// A Schema is a JSON Schema: an object for encoding/json, whose members have the order of their names.
+// A Schema is a JSON Schema as an object for encoding/json, which sorts its members by name.
 type Schema map[string]any
 
 // Of returns the schema of the documents that a view shows (Read), or that can be written through it (Write): an object
@@ -42,7 +41,7 @@ func Of(parsed *confdb.Schema, view string, access Access) (_ Schema, ok bool) {
 	return d.whole(described), ok
 }
 
-// All returns the schema of an object with a member for each view, as the configuration of a target has it.
+// All returns the schema of an object with a member for each view, such as the configuration of a target.
 func All(parsed *confdb.Schema, access Access) Schema {
 	d := &describer{access: access, left: mostPlaces}
 	properties := Schema{}
@@ -59,7 +58,7 @@ func (d *describer) view(parsed *confdb.Schema, view string) (_ Schema, ok bool)
 	return d.node(root, false), ok
 }
 
-// whole adds to a schema what stands at its top.
+// whole adds the members of a schema's top level.
 func (d *describer) whole(described Schema) Schema {
 	described["$schema"] = Dialect
 	if d.access == Write {
@@ -72,24 +71,24 @@ func (d *describer) whole(described Schema) Schema {
 	return described
 }
 
-// names is the schema of a key, and value that of any value that can be written.
+// names is the schema of a key, and value the schema of any value that can be written.
 var (
 	names = Schema{"pattern": path.Subkey.String()}
 	value = Schema{"$ref": "#/$defs/value"}
 )
 
-// A describer describes what one access reads or writes.
+// A describer makes the schemas of one access to a view.
 //
-// Rules with placeholders at many levels, beside rules with names there, have more places than a file should have.
+// Rules with placeholders at many levels, beside rules with names there, have so many places that it has to limit them.
 type describer struct {
 	access Access
 	left   int // places that may still be described
 }
 
-// mostPlaces is the largest number of places that are described. What is beyond accepts anything.
+// mostPlaces is the largest number of places in one schema. Places beyond it accept anything.
 const mostPlaces = 20000
 
-// object and list complete the schema of a container. None that is empty can be written.
+// object completes the schema of a map. An empty map cannot be written.
 func (d *describer) object(described Schema) Schema {
 	described["type"] = "object"
 	if d.access == Write {
@@ -98,6 +97,7 @@ func (d *describer) object(described Schema) Schema {
 	return described
 }
 
+// list completes the schema of a list. An empty list cannot be written.
 func (d *describer) list(described Schema) Schema {
 	described["type"] = "array"
 	if d.access == Write {
@@ -106,7 +106,7 @@ func (d *describer) list(described Schema) Schema {
 	return described
 }
 
-// any describes a value of which the storage schema says nothing. confdb stores no null.
+// any describes a value without a definition in the storage schema. confdb stores no null.
 func (d *describer) any() Schema {
 	if d.access == Write {
 		return value
@@ -114,7 +114,7 @@ func (d *describer) any() Schema {
 	return Schema{"not": Schema{"type": "null"}}
 }
 
-// node describes a place. covered means that a rule ends above it, which takes all members.
+// node describes a place. covered means that a rule ends above it and accepts all members.
 func (d *describer) node(n *Node, covered bool) Schema {
 	if d.left--; d.left < 0 {
 		return Schema{}
@@ -140,7 +140,7 @@ func (d *describer) node(n *Node, covered bool) Schema {
 		switch {
 		case n.Other != nil:
 			object["additionalProperties"] = d.node(n.Other, covered)
-			// Rules that demand different things of the same key do so below it: then only the engine can tell.
+			// If several rules have different definitions for the same keys, only the engine can decide.
 			limit := d.keys(n.Keys[0])
 			if slices.ContainsFunc(n.Keys, func(other []schema.Definition) bool { return !reflect.DeepEqual(limit, d.keys(other)) }) {
 				limit = names
@@ -160,7 +160,7 @@ func (d *describer) node(n *Node, covered bool) Schema {
 	return Schema{"allOf": all}
 }
 
-// keys describes the keys for which a placeholder of a rule stands.
+// keys describes the keys that a placeholder of a rule stands for.
 func (d *describer) keys(definitions []schema.Definition) Schema {
 	if definitions == nil {
 		return names
@@ -168,7 +168,7 @@ func (d *describer) keys(definitions []schema.Definition) Schema {
 	return d.oneOf(definitions)
 }
 
-// literal describes the names of members.
+// literal describes keys that are names of members.
 func literal(members map[string]*Node) []Schema {
 	if members == nil {
 		return nil
@@ -176,7 +176,7 @@ func literal(members map[string]*Node) []Schema {
 	return []Schema{{"enum": slices.Sorted(maps.Keys(members))}}
 }
 
-// oneOf describes what one of several definitions accepts.
+// oneOf describes values that one of several definitions accepts.
 func (d *describer) oneOf(definitions []schema.Definition) Schema {
 	list := make([]Schema, len(definitions))
 	for i, definition := range definitions {
@@ -185,7 +185,8 @@ func (d *describer) oneOf(definitions []schema.Definition) Schema {
 	return anyOf(list)
 }
 
-// anyOf leaves out what is there already: a placeholder may lead to many entries of one type.
+// anyOf describes values that fit one of several schemas. It leaves out repeated schemas: a placeholder may lead to many entries of
+// one type.
 func anyOf(list []Schema) Schema {
 	var texts []string
 	var different []Schema
@@ -197,14 +198,14 @@ func anyOf(list []Schema) Schema {
 	}
 	switch len(different) {
 	case 0:
-		return Schema{"not": Schema{}} // nothing can be there
+		return Schema{"not": Schema{}} // no value fits
 	case 1:
 		return different[0]
 	}
 	return Schema{"anyOf": different}
 }
 
-// define describes what a definition of the storage schema accepts.
+// define describes values that a definition of the storage schema accepts.
 func (d *describer) define(of schema.Definition) Schema {
 	if d.left--; d.left < 0 {
 		return Schema{}
@@ -260,13 +261,13 @@ func (d *describer) plain(of schema.Definition) Schema {
 		return d.list(described)
 	case "map":
 		return d.object(d.entries(of))
-	default: // any, or a type that is not known
+	default: // any, or an unknown type
 		return d.any()
 	}
 	return described
 }
 
-// entries describes what is in a map.
+// entries describes the members of a map.
 func (d *describer) entries(of schema.Definition) Schema {
 	described := Schema{}
 	if of.Fixed() {
@@ -307,7 +308,7 @@ func numbers(texts []string) []json.Number {
 	return list
 }
 
-// portable reports whether a pattern of RE2 means the same in ECMAScript, as JSON Schema has it.
+// portable reports whether a pattern of RE2 means the same in ECMAScript, whose patterns JSON Schema uses.
 func portable(pattern string) bool {
 	plain := strings.ReplaceAll(pattern, "(?:", "(")
 	return !slices.ContainsFunc([]string{"(?", `\A`, `\z`, `\Q`, `\C`, `\p`, `\P`, `\a`, "[[:"}, func(own string) bool {

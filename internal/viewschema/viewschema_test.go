@@ -39,7 +39,7 @@ func rule(request, storage, access string) map[string]any {
 	return map[string]any{"request": request, "storage": storage, "access": access}
 }
 
-// TestOf has what a reader of the description sees. TestDescribed in registry/confdb compares it with the engine.
+// TestOf has the JSON Schemas of small views. TestDescribed in registry/confdb compares such schemas with the engine.
 func TestOf(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -43,9 +43,8 @@ type Options struct {
 }
 
 const (
-	// kept is how many events wait for a slow receiver. More would tell it nothing new: each event means to read
-	// again.
-	kept = 16
+	// queueSize is how many events wait for a slow receiver. Each event means to read the view, so more would be of no use.
+	queueSize = 16
 	// firstRetry is the pause after the first failed read. It grows by half each time.
 	firstRetry = time.Second
 )
@@ -97,8 +96,8 @@ func (w *Watches) Watch(ctx, call context.Context, view backend.ViewID) (<-chan 
 	// enter comes before the read, so that no change after the read is missed. If the read finds a change, the other
 	// watches of the view get an event.
 	entry := w.enter(view)
-	events := make(chan backend.Event, kept)
-	if err := w.look(call, entry, events); err != nil && (call.Err() != nil || lasting(err)) {
+	events := make(chan backend.Event, queueSize)
+	if err := w.check(call, entry, events); err != nil && (call.Err() != nil || lasting(err)) {
 		w.leave(entry, events)
 		return nil, err
 	}
@@ -217,7 +216,7 @@ func (w *Watches) readDue(ctx context.Context, s *session) {
 			timer.Stop()
 			continue
 		}
-		_ = w.look(ctx, entry, nil) // look has reported the error to the watches
+		_ = w.check(ctx, entry, nil) // check has reported the error to the watches
 	}
 }
 
@@ -237,9 +236,9 @@ func (w *Watches) soonest(s *session) (*watched, time.Duration) {
 	return soonest, soonest.next.Sub(w.options.Now())
 }
 
-// look reads a view and sends an event to its watches if the view changed, became readable or became unreadable. It
-// returns the error of the read. If events is not nil, it is added to the watches; it receives only an error.
-func (w *Watches) look(ctx context.Context, entry *watched, events chan backend.Event) error {
+// check reads a view and sends an event to its watches if the view changed, became readable or became unreadable. It
+// returns the error of the read. If events is not nil, check adds it to the watches after the read, and sends it only an error.
+func (w *Watches) check(ctx context.Context, entry *watched, events chan backend.Event) error {
 	select {
 	case entry.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -267,7 +266,7 @@ func (w *Watches) look(ctx context.Context, entry *watched, events chan backend.
 		event := backend.Event{View: entry.view, Err: err}
 		if entry.failed != err.Error() { // the same error is reported once
 			entry.failed = err.Error()
-			entry.tell(event)
+			entry.send(event)
 		}
 		if events != nil {
 			events <- event // does not block: the channel is new and has room
@@ -277,7 +276,7 @@ func (w *Watches) look(ctx context.Context, entry *watched, events chan backend.
 		recovered := entry.failed != "" // the receiver's own reads may succeed now
 		entry.failed, entry.retry, entry.seen = "", 0, digest
 		if changed || recovered {
-			entry.tell(backend.Event{View: entry.view})
+			entry.send(backend.Event{View: entry.view})
 		}
 	}
 	if events != nil {
@@ -322,9 +321,9 @@ func (entry *watched) pause(o Options) time.Duration {
 	return pause
 }
 
-// tell sends an event to all watches of a view. A watch whose channel is full misses it; the events that it has
-// already mean the same.
-func (entry *watched) tell(event backend.Event) {
+// send sends an event to all watches of a view. It drops the event for a watch whose channel is full, since the events in
+// the channel mean the same.
+func (entry *watched) send(event backend.Event) {
 	for events := range entry.events {
 		select {
 		case events <- event:

@@ -16,7 +16,7 @@ import (
 
 var control = backend.ViewID{Account: "acme", Schema: "lamp", View: "control"}
 
-// A shelf is what views are read from.
+// A shelf is the source from which views are read.
 type shelf struct {
 	mu    sync.Mutex // guards what follows
 	value string
@@ -31,7 +31,7 @@ func (s *shelf) read(context.Context, backend.ViewID) (map[string]any, error) {
 	return map[string]any{"value": s.value}, s.err
 }
 
-// put changes what is shown, and counts reads from now on.
+// put changes the value, and sets the count of reads to zero.
 func (s *shelf) put(value string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func watch(t *testing.T, life *calls.Life, watches *watching.Watches, n int) []<
 	return list
 }
 
-// All watches of a view share its reads: those at intervals, and the one that a word of a change brings.
+// All watches of a view share its reads: those at intervals, and the one after Due.
 func TestWatchesShareReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{value: "a"}
@@ -103,7 +103,7 @@ func TestWatchesShareReads(t *testing.T) {
 	})
 }
 
-// A view that cannot be read is told once, and so is that it can be read again; pauses grow.
+// A failed read is reported once, and so is the next successful one. The pauses between failed reads grow.
 func TestWatchInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{value: "a"}
@@ -132,7 +132,7 @@ func TestWatchInterrupted(t *testing.T) {
 	})
 }
 
-// The last watch that ends leaves nothing running, and so does Close.
+// After the end of the last watch, and after Close, no goroutine runs.
 func TestWatchesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shelf{}
@@ -163,7 +163,7 @@ func TestWatchesEnd(t *testing.T) {
 	})
 }
 
-// What only the caller can mend is no watch.
+// Watch returns an error that only the caller can mend.
 func TestWatchRefused(t *testing.T) {
 	life := calls.NewLife()
 	defer life.Close()

@@ -1,5 +1,5 @@
-// Package yamljson reads the values of JSON from YAML that people write, and writes them as such. Its functions are Decode and
-// Encode.
+// Package yamljson converts between JSON values and YAML that people read and write. Its functions are Decode and Encode. Package
+// document reads confdb-schemas in YAML, with positions.
 package yamljson
 
 import (
@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Encode turns JSON into YAML with the members in the same order and numbers as they are written.
+// Encode converts JSON to YAML. Members keep their order, and numbers their notation. It returns an error if text is not JSON.
 func Encode(text []byte) ([]byte, error) {
 	var node yaml.Node
 	if err := yaml.Unmarshal(text, &node); err != nil {
@@ -30,7 +30,7 @@ func Encode(text []byte) ([]byte, error) {
 	return out.Bytes(), encoder.Close()
 }
 
-// unfold has a node written in lines of its own, and its texts in quotes only where they need them.
+// unfold sets the style of a node: lists and maps on lines of their own, and texts in quotes only if they need them.
 func unfold(node *yaml.Node) {
 	if len(node.Content) > 0 || node.Kind == yaml.ScalarNode {
 		node.Style = 0
@@ -44,9 +44,9 @@ func unfold(node *yaml.Node) {
 	}
 }
 
-// Decode reads YAML or JSON. The value has the shapes nil, bool, string, json.Number, []any and map[string]any, and other
-// numbers where YAML writes them as JSON does not. Empty is true for a text without a value. Decode refuses names that stand
-// twice, aliases, tags, merge keys and a second document: all that would make the value other than what is seen.
+// Decode reads YAML or JSON. value has the shapes nil, bool, string, json.Number, []any and map[string]any; a number in a notation that
+// JSON does not have is an int or float64. empty reports whether the text has no value. Decode returns an error for repeated names,
+// aliases, tags, merge keys and a second document, since with these a person could misread the value.
 func Decode(text []byte) (value any, empty bool, err error) {
 	var root, second yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
@@ -67,7 +67,7 @@ func Decode(text []byte) (value any, empty bool, err error) {
 	return value, false, err
 }
 
-// plainValue turns YAML into the values of JSON. Numbers stay as they are written.
+// plainValue converts a YAML node to a JSON value. Numbers keep their notation.
 func plainValue(node *yaml.Node) (any, error) {
 	refuse := func(format string, args ...any) (any, error) {
 		return nil, fmt.Errorf("line %d: "+format, append([]any{node.Line}, args...)...)

@@ -37,7 +37,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// TestEncode: what is written is read as the same.
+// TestEncode: Decode reads the output of Encode as the same value.
 func TestEncode(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"b":1.50,"a":["x","no"],"e":{}}`: "b: 1.50\na:\n  - x\n  - \"no\"\ne: {}\n",

@@ -5,9 +5,9 @@
 //	w, err := world.Open("", changes.Options{Runner: layer.Hooks(runner)})
 //	layer.Over(w, server.Handler(), server.SnapHandler()) // layer.Main and layer.Snaps answer now
 //
-// The answers of 2.68.3 follow recordings; those of other releases follow their sources. The code lists what each
-// release changed. It does not use the tables of packages snapd and snapctl, so that the two check each other. A
-// release before 2.68 has no confdb.
+// The answers of 2.68.3 follow recordings; those of other releases follow their sources. The code states for each difference which
+// releases have it. It does not use the tables of packages snapd and snapctl, so that tests compare the two. A release before 2.68 has
+// no confdb.
 //
 // Not imitated: the loss of other schemas' data at the first write to a confdb-schema (up to 2.76), load-view hooks
 // of REST reads during another write (up to 2.70), and a second write through snapctl in 2.68 and 2.69.

@@ -12,8 +12,8 @@ import (
 	"aspects-poc/registry/registrytest/testschema"
 )
 
-// TestReleases asks the same of several releases. What is expected was read in their sources, but for 2.68 and 2.77,
-// which were seen at work; more of these is recorded (internal/machine/testdata).
+// TestReleases sends the same requests to several releases. The expected answers were read in their sources; those of 2.68 and
+// 2.77 were observed, and internal/machine/testdata has more recordings of them.
 func TestReleases(t *testing.T) {
 	const view = "/v2/confdb/" + testschema.AccountID + "/network/"
 	type obj = map[string]any
@@ -149,7 +149,7 @@ func TestReleases(t *testing.T) {
 	}
 }
 
-// TestLateWrite: what 2.68 and 2.69 refuse for another write is carried out afterwards all the same.
+// TestLateWrite: 2.68 and 2.69 refuse a write because of another one, and nevertheless perform it afterwards.
 func TestLateWrite(t *testing.T) {
 	for _, version := range []string{"2.68.3", "2.69"} {
 		m := machine.Start(t, machine.Options{Version: version})

@@ -1,4 +1,4 @@
-// Package testclient sends requests to a unix socket, for tests of what answers there.
+// Package testclient sends requests to a server on a unix socket, for tests of that server. Its functions are New, Send and SendRaw.
 //
 //	client := testclient.New(socket)
 //	status, answer := testclient.Send(t, client, "GET /v2/changes", nil)
