@@ -45,7 +45,7 @@ func Format(file string, text []byte) ([]byte, error) {
 	}
 	again, err := ParseAll(file, formatted)
 	if err != nil || !slices.EqualFunc(docs, again, func(a, b *Document) bool { return Same(a, b, false) }) {
-		return nil, fmt.Errorf("cannot format %s: it would say something else", file)
+		return nil, fmt.Errorf("cannot format %s: the result would have other values", file)
 	}
 	return formatted, nil
 }
@@ -139,7 +139,7 @@ func formatYAML(text []byte) ([]byte, error) {
 		out = next
 	}
 	if again, err := relaid(out); err != nil || !bytes.Equal(again, out) {
-		return nil, errors.New("its comments have no layout that stays the same")
+		return nil, errors.New("its comments move each time the file is formatted")
 	}
 	if !slices.Equal(remarks(text), remarks(out)) {
 		return nil, errors.New("comments would get lost: put each on a line of its own")

@@ -98,7 +98,7 @@ func (m *Machine) Occupy(view string, values map[string]any) (release func()) {
 		case <-ended:
 		case <-call.Killed:
 		}
-		return errors.New("nothing is to come of it")
+		return errors.New("this write only occupies the confdb")
 	})
 	change, err := m.World.Changes.Set(context.Background(), m.View(view), values, changes.Access{})
 	if err != nil {

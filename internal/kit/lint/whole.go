@@ -104,7 +104,7 @@ func unnamed(d schema.Definition, r *ruleModel, content []*ruleModel) string {
 				return "" // the content rule leads to all entries
 			}
 		}
-		return "keys that nobody knows"
+		return "unknown keys"
 	case "alt":
 		for _, child := range d.Below() {
 			if hidden := unnamed(child.Definition, r, content); hidden != "" {
