@@ -35,7 +35,7 @@ const (
 // The largest sizes of the stripped binaries, in bytes. A device reads its binary from flash for each hook.
 const (
 	DeviceBudget = 12_000_000
-	WholeBudget  = 37_000_000
+	WholeBudget  = 33_000_000
 )
 
 // Tags returns the build tags of a kind of binary.

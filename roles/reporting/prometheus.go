@@ -6,16 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"aspects-poc/roles/internal/exposition"
 )
 
 // An outlet serves the figures of the last report to Prometheus: GET /metrics on a loopback address. Its methods
@@ -109,75 +108,61 @@ func (o *outlet) close() {
 // The metrics in the order of the page. The page leaves out figures that are not asked for or missing, so that it never
 // shows an old figure as a new one.
 var (
-	deviceInfo = metric{"aspects_device_info", "gauge", "The device, by the UUID that it is registered under.", "uuid"}
-	received   = metric{"aspects_interface_received_packets_total", "counter",
-		"Packets that an interface has received, as control counts them.", "interface"}
-	sent = metric{"aspects_interface_sent_packets_total", "counter",
-		"Packets that an interface has sent, as control counts them.", "interface"}
-	reportMissing = metric{"aspects_report_missing", "gauge",
-		"1 for each figure that control-telemetry asks for and that is not there.", "figure"}
-	reportTime = metric{"aspects_report_timestamp_seconds", "gauge", "When the figures were read, in seconds since 1970.", ""}
-	peers      = metric{"aspects_tunnel_peers", "gauge", "Peers of the tunnel.", ""}
+	deviceInfo = exposition.Family{Name: "aspects_device_info", Kind: exposition.Gauge,
+		Help: "The device, by the UUID that it is registered under.", Labels: []string{"uuid"}}
+	received = exposition.Family{Name: "aspects_interface_received_packets_total", Kind: exposition.Counter,
+		Help: "Packets that an interface has received, as control counts them.", Labels: []string{"interface"}}
+	sent = exposition.Family{Name: "aspects_interface_sent_packets_total", Kind: exposition.Counter,
+		Help: "Packets that an interface has sent, as control counts them.", Labels: []string{"interface"}}
+	reportMissing = exposition.Family{Name: "aspects_report_missing", Kind: exposition.Gauge,
+		Help: "1 for each figure that control-telemetry asks for and that is not there.", Labels: []string{"figure"}}
+	reportTime = exposition.Family{Name: "aspects_report_timestamp_seconds", Kind: exposition.Gauge,
+		Help: "When the figures were read, in seconds since 1970."}
+	peers = exposition.Family{Name: "aspects_tunnel_peers", Kind: exposition.Gauge, Help: "Peers of the tunnel."}
 )
 
-// serve answers GET /metrics in Prometheus' text format, version 0.0.4. Prometheus' client library would be a quarter
-// of a device's binary.
+// serve answers GET /metrics.
 func (o *outlet) serve(w http.ResponseWriter, _ *http.Request) {
 	var page bytes.Buffer
 	if report := o.last.Load(); report != nil {
 		report.page(&page)
 	}
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	w.Header().Set("Content-Type", exposition.ContentType)
 	_, _ = w.Write(page.Bytes()) // the client may be gone
 }
 
 // page writes the report as metrics.
 func (r *Report) page(page *bytes.Buffer) {
 	if r.DeviceID != "" {
-		deviceInfo.write(page, map[string]string{r.DeviceID: "1"})
+		deviceInfo.Write(page, labelled(r.DeviceID, 1))
 	}
-	received.write(page, decimals(r.PacketsReceived))
-	sent.write(page, decimals(r.PacketsSent))
-	missing, noPeers := map[string]string{}, false
+	received.Write(page, counters(r.PacketsReceived)...)
+	sent.Write(page, counters(r.PacketsSent)...)
+	var missing []exposition.Sample
+	noPeers := false
 	for _, figure := range r.Missing {
 		if figure == "tunnel-peers" {
 			noPeers = true // no peers are 0 peers
 			continue
 		}
-		missing[figure] = "1"
+		missing = append(missing, labelled(figure, 1))
 	}
-	reportMissing.write(page, missing)
-	reportTime.write(page, map[string]string{"": strconv.FormatFloat(float64(r.Time.UnixMilli())/1000, 'f', -1, 64)})
+	reportMissing.Write(page, missing...)
+	reportTime.Write(page, exposition.Sample{Value: exposition.Number(float64(r.Time.UnixMilli()) / 1000)})
 	if r.TunnelPeers != nil || noPeers {
-		peers.write(page, map[string]string{"": strconv.Itoa(len(r.TunnelPeers))})
+		peers.Write(page, exposition.Sample{Value: exposition.Count(len(r.TunnelPeers))})
 	}
 }
 
-func decimals(counts map[string]uint64) map[string]string {
-	texts := map[string]string{}
-	for name, count := range counts {
-		texts[name] = strconv.FormatUint(count, 10)
-	}
-	return texts
+func labelled(label string, count uint64) exposition.Sample {
+	return exposition.Sample{Labels: []string{label}, Value: exposition.Count(count)}
 }
 
-// A metric has at most one label. label is its name, or "".
-type metric struct{ name, kind, help, label string }
-
-// escaped escapes a label's value for the text format.
-var escaped = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
-
-// write writes the metric with its values, by the value of the label. It writes nothing if there are none.
-func (m metric) write(page *bytes.Buffer, values map[string]string) {
-	if len(values) == 0 {
-		return
+// counters returns a sample for each interface.
+func counters(byInterface map[string]uint64) []exposition.Sample {
+	var samples []exposition.Sample
+	for name, count := range byInterface {
+		samples = append(samples, labelled(name, count))
 	}
-	fmt.Fprintf(page, "# HELP %s %s\n# TYPE %s %s\n", m.name, m.help, m.name, m.kind)
-	for _, value := range slices.Sorted(maps.Keys(values)) {
-		label := ""
-		if m.label != "" {
-			label = "{" + m.label + `="` + escaped.Replace(value) + `"}`
-		}
-		fmt.Fprintf(page, "%s%s %s\n", m.name, label, values[value])
-	}
+	return samples
 }

@@ -2,17 +2,14 @@ package assertion
 
 import (
 	"bytes"
-	"crypto"
+	"crypto/rsa"
 	"crypto/sha3"
-	"crypto/sha512"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
-
-	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
 // version is the first byte of keys and signatures; an OpenPGP packet follows it.
@@ -24,7 +21,7 @@ type Key struct {
 	Account string // account ID of its owner; "" for a bare key, which may sign for any account
 	Name    string // name that its owner gave it
 
-	key          *packet.PublicKey
+	key          *rsa.PublicKey
 	since, until time.Time // zero is unbounded
 }
 
@@ -88,13 +85,9 @@ func parseKey(text []byte) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot decode public key: %w", err)
 	}
-	found, err := packet.Read(bytes.NewReader(raw[1:]))
+	public, err := readPublicKey(raw[1:])
 	if err != nil {
 		return nil, fmt.Errorf("cannot decode public key: %w", err)
-	}
-	public, ok := found.(*packet.PublicKey)
-	if !ok || public.PubKeyAlgo != packet.PubKeyAlgoRSA && public.PubKeyAlgo != packet.PubKeyAlgoRSASignOnly {
-		return nil, errors.New("cannot decode public key: expected RSA public key")
 	}
 	sum := sha3.Sum384(raw)
 	return &Key{ID: base64.RawURLEncoding.EncodeToString(sum[:]), key: public}, nil
@@ -120,23 +113,7 @@ func (k *Key) verify(a *Assertion) error {
 	if err != nil {
 		return fmt.Errorf("cannot decode signature: %w", err)
 	}
-	found, err := packet.Read(bytes.NewReader(raw[1:]))
-	if err != nil {
-		return fmt.Errorf("cannot decode signature: %w", err)
-	}
-	signature, ok := found.(*packet.Signature)
-	if !ok {
-		return errors.New("cannot decode signature: expected signature")
-	}
-	if signature.Hash != crypto.SHA512 {
-		return errors.New("cannot decode signature: expected SHA512 digest")
-	}
-	digest := sha512.New()
-	_, _ = digest.Write(a.content) // a hash never fails
-	if err := k.key.VerifySignature(digest, signature); err != nil {
-		return fmt.Errorf("failed signature verification: %w", err)
-	}
-	return nil
+	return verifyPacket(k.key, a.content, raw[1:])
 }
 
 // Keys are trusted keys. The zero value has none.

@@ -3,34 +3,34 @@
 package metrics
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
+	"aspects-poc/roles/internal/exposition"
 	"aspects-poc/roles/server/fleet"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	process "github.com/VictoriaMetrics/metrics"
 )
 
-const namespace = "aspects_poc"
+const namespace = "aspects_poc_"
 
-// summaryTimeout is the longest time for the count of devices in a scrape.
-const summaryTimeout = 5 * time.Second
+const (
+	// summaryTimeout is the longest time for the count of devices in a scrape.
+	summaryTimeout = 5 * time.Second
+	mostScrapes    = 4 // at a time
+)
 
 // Metrics has the measurements of a server. It is safe for concurrent use.
 type Metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.HistogramVec
-	store    *prometheus.HistogramVec
-	failures *prometheus.CounterVec
+	requests *exposition.Histograms
+	store    *exposition.Histograms
+	failures *exposition.Counters
+	fleet    Fleet // nil before Watch
+	scrapes  chan struct{}
 	log      *slog.Logger
 }
 
@@ -39,27 +39,18 @@ func New(log *slog.Logger) *Metrics {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Name: "request_duration_seconds",
-			Help:    "Requests by route and status. Polls that wait for a change are not among them, nor are streams of events.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
-		}, []string{"method", "route", "status"}),
-		store: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Name: "store_duration_seconds",
-			Help:    "Calls of the store that go past its caches, by what was asked.",
-			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
-		}, []string{"call"}),
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Name: "store_failures_total",
-			Help: "Calls of the store that failed for its own reasons, by what was asked.",
-		}, []string{"call"}),
-		log: log,
+	return &Metrics{
+		requests: exposition.NewHistograms(namespace+"request_duration_seconds",
+			"Requests by route and status. Polls that wait for a change are not among them, nor are streams of events.",
+			[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}, "method", "route", "status"),
+		store: exposition.NewHistograms(namespace+"store_duration_seconds",
+			"Calls of the store that go past its caches, by what was asked.",
+			[]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}, "call"),
+		failures: exposition.NewCounters(namespace+"store_failures_total",
+			"Calls of the store that failed for its own reasons, by what was asked.", "call"),
+		scrapes: make(chan struct{}, mostScrapes),
+		log:     log,
 	}
-	m.registry.MustRegister(m.requests, m.store, m.failures, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return m
 }
 
 // Request records an answered request. route is the pattern, such as "/devices/:uuid/"; "" means no route.
@@ -72,7 +63,7 @@ func (m *Metrics) Request(method, route string, status int, took time.Duration) 
 	if route == "" {
 		route = "none"
 	}
-	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+	m.requests.Observe(took.Seconds(), method, route, strconv.Itoa(status))
 }
 
 // A Fleet counts devices.
@@ -82,72 +73,70 @@ type Fleet interface {
 	Releases(ctx context.Context, below int64, limit int) ([]fleet.Release, error)
 }
 
-// Watch adds the counts of a fleet's devices. Call it once.
-func (m *Metrics) Watch(of Fleet) { m.registry.MustRegister(&devices{fleet: of, log: m.log}) }
+// Watch adds the counts of a fleet's devices. Call it once, before the first scrape.
+func (m *Metrics) Watch(of Fleet) { m.fleet = of }
 
-// Handler answers scrapes.
+// Handler answers scrapes. It answers 503 while as many scrapes as it takes are under way.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: errorLog{m.log}, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
-}
-
-// errorLog logs the errors of scrapes. It ignores the error of a client that leaves during the answer, which promhttp
-// reports once for each metric.
-type errorLog struct{ log *slog.Logger }
-
-func (l errorLog) Println(words ...any) {
-	for _, word := range words {
-		if err, is := word.(error); is && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case m.scrapes <- struct{}{}:
+			defer func() { <-m.scrapes }()
+		default:
+			http.Error(w, "too many scrapes at a time; try again later", http.StatusServiceUnavailable)
 			return
 		}
-	}
-	l.log.Error(strings.TrimSuffix(fmt.Sprintln(words...), "\n"))
+		var text bytes.Buffer
+		m.requests.Write(&text)
+		m.store.Write(&text)
+		m.failures.Write(&text)
+		if m.fleet != nil {
+			m.devices(context.WithoutCancel(r.Context()), &text)
+		}
+		process.WriteProcessMetrics(&text)
+		process.WriteFDMetrics(&text)
+		w.Header().Set("Content-Type", exposition.ContentType)
+		_, _ = w.Write(text.Bytes()) // the client may be gone
+	})
 }
 
-// devices is the collector that counts the devices at each scrape.
-type devices struct {
-	fleet Fleet
-	log   *slog.Logger
+func gauge(name, help string, labels ...string) exposition.Family {
+	return exposition.Family{Name: namespace + name, Kind: exposition.Gauge, Help: help, Labels: labels}
 }
 
 var (
-	devicesDesc = prometheus.NewDesc(namespace+"_devices", "Devices by state.", []string{"state"}, nil)
-	silentDesc  = prometheus.NewDesc(namespace+"_devices_silent", "Devices that were not seen for three poll intervals.", nil, nil)
-	clonedDesc  = prometheus.NewDesc(namespace+"_devices_cloned", "Devices as which two machines report.", nil, nil)
-	waitingDesc = prometheus.NewDesc(namespace+"_polls_waiting", "Polls that this server holds back.", nil, nil)
-	releaseDesc = prometheus.NewDesc(namespace+"_release_since_seconds", "When the last release reached its phase, in seconds since 1970.",
-		[]string{"phase"}, nil)
-	targetDesc = prometheus.NewDesc(namespace+"_target_revision", "The revision of the last change of a target.", nil, nil)
+	devices = gauge("devices", "Devices by state.", "state")
+	silent  = gauge("devices_silent", "Devices that were not seen for three poll intervals.")
+	cloned  = gauge("devices_cloned", "Devices as which two machines report.")
+	waiting = gauge("polls_waiting", "Polls that this server holds back.")
+	since   = gauge("release_since_seconds", "When the last release reached its phase, in seconds since 1970.", "phase")
+	target  = gauge("target_revision", "The revision of the last change of a target.")
 )
 
-func (d *devices) Describe(out chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{devicesDesc, silentDesc, clonedDesc, waitingDesc, releaseDesc, targetDesc} {
-		out <- desc
-	}
-}
-
-func (d *devices) Collect(out chan<- prometheus.Metric) {
-	gauge := func(desc *prometheus.Desc, value int64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), labels...)
-	}
-	gauge(waitingDesc, int64(d.fleet.Waiting()))
-	ctx, cancel := context.WithTimeout(context.Background(), summaryTimeout)
+// devices counts the devices for a scrape, and writes the counts. A series that cannot be counted is absent: a zero would
+// be wrong.
+func (m *Metrics) devices(ctx context.Context, text *bytes.Buffer) {
+	ctx, cancel := context.WithTimeout(ctx, summaryTimeout)
 	defer cancel()
-	summary, err := d.fleet.Summary(ctx)
+	waiting.Write(text, exposition.Sample{Value: exposition.Count(m.fleet.Waiting())})
+	summary, err := m.fleet.Summary(ctx)
 	if err != nil {
-		d.log.Error("devices cannot be counted for a scrape", "error", err)
-		return // an absent series is right, and a zero would be wrong
+		m.log.Error("devices cannot be counted for a scrape", "error", err)
+		return
 	}
+	var states []exposition.Sample
 	for state, count := range summary.States {
-		gauge(devicesDesc, int64(count), state.String())
+		states = append(states, exposition.Sample{Labels: []string{state.String()}, Value: exposition.Count(count)})
 	}
-	gauge(silentDesc, int64(summary.Silent))
-	gauge(clonedDesc, int64(summary.Cloned))
-	gauge(targetDesc, summary.Revision)
-	last, err := d.fleet.Releases(ctx, 0, 1)
+	devices.Write(text, states...)
+	silent.Write(text, exposition.Sample{Value: exposition.Count(summary.Silent)})
+	cloned.Write(text, exposition.Sample{Value: exposition.Count(summary.Cloned)})
+	target.Write(text, exposition.Sample{Value: exposition.Count(summary.Revision)})
+	last, err := m.fleet.Releases(ctx, 0, 1)
 	if err != nil {
-		d.log.Error("releases cannot be read for a scrape", "error", err)
+		m.log.Error("releases cannot be read for a scrape", "error", err)
 	}
 	for _, release := range last {
-		gauge(releaseDesc, release.Progress.Since.Unix(), string(release.Progress.Phase))
+		since.Write(text, exposition.Sample{Labels: []string{string(release.Progress.Phase)}, Value: exposition.Count(release.Progress.Since.Unix())})
 	}
 }

@@ -1,16 +1,11 @@
 package metrics_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -72,10 +67,12 @@ func TestMetrics(t *testing.T) {
 		`aspects_poc_devices{state="refused"} 1`,
 		"aspects_poc_devices_silent 1",
 		"aspects_poc_devices_cloned 2",
-		`aspects_poc_release_since_seconds{phase="halted"} 1.73248e+09`,
+		`aspects_poc_release_since_seconds{phase="halted"} 1732480000`,
 		"aspects_poc_polls_waiting 7",
 		"aspects_poc_target_revision 12",
 		"go_goroutines ",
+		"process_resident_memory_bytes ",
+		"process_open_fds ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is missing", want)
@@ -96,22 +93,45 @@ func TestDevicesThatCannotBeCounted(t *testing.T) {
 	}
 }
 
-// A gone is an answer whose reader has gone away.
-type gone struct {
-	http.ResponseWriter
-	err error
+// A held fleet counts its devices when it may.
+type held struct {
+	counted
+	begun, may chan struct{}
 }
 
-func (g gone) Write([]byte) (int, error) { return 0, g.err }
+func (h held) Summary(ctx context.Context) (fleet.Summary, error) {
+	h.begun <- struct{}{}
+	<-h.may
+	return h.counted.Summary(ctx)
+}
 
-// A client that goes away amid a scrape is not in the log. Other errors are.
-func TestScrapeLog(t *testing.T) {
-	for err, logged := range map[error]bool{&net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.EPIPE)}: false, errors.New("no memory"): true} {
-		var log bytes.Buffer
-		m := metrics.New(slog.New(slog.NewTextHandler(&log, nil)))
-		m.Handler().ServeHTTP(gone{httptest.NewRecorder(), err}, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		if strings.Contains(log.String(), "no memory") != logged || (log.Len() > 0) != logged {
-			t.Errorf("%v: %s", err, log.String())
+// Four scrapes at a time are answered, and the next is told to come later.
+func TestScrapesAtATime(t *testing.T) {
+	m := metrics.New(nil)
+	h := held{begun: make(chan struct{}), may: make(chan struct{})}
+	m.Watch(h)
+	codes := make(chan int, 4)
+	get := func() int {
+		answer := httptest.NewRecorder()
+		m.Handler().ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+		return answer.Code
+	}
+	for range 4 {
+		go func() { codes <- get() }()
+		<-h.begun
+	}
+	if code := get(); code != http.StatusServiceUnavailable {
+		t.Errorf("the fifth: %d", code)
+	}
+	close(h.may)
+	for range 4 {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("one of the four: %d", code)
 		}
+	}
+	go func() { codes <- get() }()
+	<-h.begun
+	if code := <-codes; code != http.StatusOK {
+		t.Errorf("the next: %d", code)
 	}
 }

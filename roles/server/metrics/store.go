@@ -42,9 +42,9 @@ func (s *measured) Maintain(ctx context.Context) error {
 
 // took records a call: defer s.took("call", time.Now(), &err).
 func (s *measured) took(call string, begin time.Time, err *error) {
-	s.metrics.store.WithLabelValues(call).Observe(time.Since(begin).Seconds())
+	s.metrics.store.Observe(time.Since(begin).Seconds(), call)
 	if *err != nil && !answer(*err) {
-		s.metrics.failures.WithLabelValues(call).Inc()
+		s.metrics.failures.Add(call)
 	}
 }
 
