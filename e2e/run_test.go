@@ -151,7 +151,7 @@ func TestE2E(t *testing.T) {
 				here = append(here, s)
 			}
 		}
-		firstPort, otherPort := ports(t)
+		port := ports(t)
 		kept := make(chan bool, 1)
 		first := start(vm{script: script}, os.Stdout)
 		first.after = func(s stage) {
@@ -159,24 +159,31 @@ func TestE2E(t *testing.T) {
 				kept <- first.check("keep a copy of the machine", first.machine.(vm).keep)
 			}
 		}
-		var lines bytes.Buffer // of the other machines, printed when the first one is done
-		other := func(origin, processors string) *run {
-			env := []string{"E2E_PORT=" + otherPort, "E2E_CPUS=" + processors}
-			return start(vm{script: script, env: env, origin: origin}, &lines)
+		var lines, copiedLines bytes.Buffer // of the other machines, printed when all are done
+		other := func(out io.Writer, port, origin, processors string) *run {
+			env := []string{"E2E_PORT=" + port, "E2E_CPUS=" + processors}
+			return start(vm{script: script, env: env, origin: origin}, out)
 		}
-		second, third := other("", "1"), other(firstPort, cmp.Or(os.Getenv("E2E_CPUS"), "2"))
+		second, third := other(&lines, port(1), "", "1"), other(&copiedLines, port(2), port(0), cmp.Or(os.Getenv("E2E_CPUS"), "2"))
 		runs = append(runs, first, second, third)
-		var both sync.WaitGroup
-		both.Go(func() {
+		var others sync.WaitGroup
+		free := make(chan struct{}, 2) // two machines run at a time: the third when one of the others is done
+		others.Go(func() {
 			second.stages(apart)
+			free <- struct{}{}
+		})
+		others.Go(func() {
 			if <-kept {
+				<-free
 				third.stages(copied)
 			}
 		})
 		first.stages(here)
 		close(kept)
-		both.Wait()
+		free <- struct{}{}
+		others.Wait()
 		_, _ = lines.WriteTo(os.Stdout)
+		_, _ = copiedLines.WriteTo(os.Stdout)
 	}
 	var passed, failed int
 	var figures []string
@@ -192,13 +199,13 @@ func TestE2E(t *testing.T) {
 	}
 }
 
-// ports returns the ports of the first machine, that of vm.sh, and of the second one.
-func ports(t *testing.T) (first, other string) {
-	port, err := strconv.Atoi(cmp.Or(os.Getenv("E2E_PORT"), "2230"))
+// ports returns the port of each machine: 0 is the first, that of vm.sh.
+func ports(t *testing.T) func(machine int) string {
+	first, err := strconv.Atoi(cmp.Or(os.Getenv("E2E_PORT"), "2230"))
 	if err != nil {
 		t.Fatalf("E2E_PORT: %v", err)
 	}
-	return strconv.Itoa(port), strconv.Itoa(port + 1)
+	return func(machine int) string { return strconv.Itoa(first + machine) }
 }
 
 // choose returns the stages and checks that the environment asks for.
