@@ -180,8 +180,8 @@ func (e *MovedError) Error() string {
 	return fmt.Sprintf("the fleet has revision %d by now", e.Revision)
 }
 
-// Is makes it an ErrStale.
-func (e *MovedError) Is(target error) bool { return target == ErrStale }
+// Unwrap makes it an ErrStale.
+func (e *MovedError) Unwrap() error { return ErrStale }
 
 // A Change is the wanted state of a layer.
 type Change struct {

@@ -59,8 +59,8 @@ func (e *NameTakenError) Error() string {
 	return fmt.Sprintf("the device %s has the name %s already; rename that one first, or choose another name", e.Device, e.Name)
 }
 
-// Is makes it an ErrNameTaken.
-func (e *NameTakenError) Is(target error) bool { return target == ErrNameTaken }
+// Unwrap makes it an ErrNameTaken.
+func (e *NameTakenError) Unwrap() error { return ErrNameTaken }
 
 // An UnknownWordError is an ErrUnknownDevice for a word that is not a whole ID.
 type UnknownWordError struct {
@@ -75,8 +75,8 @@ func (e *UnknownWordError) Error() string {
 	return fmt.Sprintf("no device has the name %q", e.Word)
 }
 
-// Is makes it an ErrUnknownDevice.
-func (e *UnknownWordError) Is(target error) bool { return target == ErrUnknownDevice }
+// Unwrap makes it an ErrUnknownDevice.
+func (e *UnknownWordError) Unwrap() error { return ErrUnknownDevice }
 
 // An AmbiguousError is the error for the beginning of several IDs.
 type AmbiguousError struct {

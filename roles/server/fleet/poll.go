@@ -11,8 +11,8 @@ import (
 
 // The reasons why a registered device may not poll.
 var (
-	ErrPending = errors.New("the device waits for an operator's approval")
-	ErrRevoked = errors.New("an operator has turned the device away")
+	ErrPending       = errors.New("the device waits for an operator's approval")
+	ErrRevoked error = answered("an operator has turned the device away")
 )
 
 // MaxWait is the longest time that a poll is held.

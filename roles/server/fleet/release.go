@@ -180,8 +180,8 @@ type ReleaseError struct {
 
 func (e *ReleaseError) Error() string { return e.Text }
 
-// Is makes it an ErrReleasing.
-func (e *ReleaseError) Is(target error) bool { return target == ErrReleasing }
+// Unwrap makes it an ErrReleasing.
+func (e *ReleaseError) Unwrap() error { return ErrReleasing }
 
 // refuses returns an error if layers cannot be changed while the release is active.
 func (r Release) refuses(layers []LayerName, staged bool) error {

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +13,7 @@ import (
 type Scope map[string]string
 
 // ErrScope is the kind of a *ScopeError.
-var ErrScope = errors.New("that is out of the scope")
+const ErrScope = answered("that is out of the scope")
 
 // A ScopeError says why a change is out of a scope, and what would permit it. With the empty scope it says why somebody
 // who may only read may not plan the change.
@@ -30,8 +29,8 @@ func (e *ScopeError) Error() string {
 	return fmt.Sprintf("%s, and the scope is %s; it needs a token without a scope, or with another one", e.Text, e.Scope)
 }
 
-// Is makes it an ErrScope.
-func (e *ScopeError) Is(target error) bool { return target == ErrScope }
+// Unwrap makes it an ErrScope.
+func (e *ScopeError) Unwrap() error { return ErrScope }
 
 // Check returns the first invalid name of a scope, and its error. A device must not be able to set such a label.
 func (s Scope) Check() (name string, err error) { return Labels(s).CheckGiven() }

@@ -11,22 +11,34 @@ import (
 	"github.com/google/uuid"
 )
 
-// The kinds of refusals. Every other error of a call is a failure of the store.
-var (
-	ErrUnknownDevice  = errors.New("no such device is registered")
-	ErrUnknownLayer   = errors.New("there is no such layer")
-	ErrUnknownEntry   = errors.New("the history has no such revision")
-	ErrUnknownSecret  = errors.New("there is no such secret")
-	ErrUnknownKey     = errors.New("no such key is revoked")
-	ErrUnknownRelease = errors.New("there is no such release")
-	ErrReleasing      = errors.New("a release is active") // the kind of a *ReleaseError
-	ErrManyRevoked    = errors.New("as many keys of removed devices are revoked as may be")
-	ErrExists         = errors.New("a device of this UUID or key is registered already")
-	ErrNameTaken      = errors.New("another device has this name")
-	ErrPendingFull    = errors.New("as many devices wait for approval as may")
-	ErrStale          = errors.New("it has been changed since") // a *StaleError where a layer's revision is known
-	ErrBadCursor      = errors.New("that is no place in the list")
-	ErrClosed         = errors.New("the store is closed")
+// answered is an error of a call that the store has answered: it did not do what it was asked for. Every other error is a
+// failure of the store.
+type answered string
+
+func (r answered) Error() string { return string(r) }
+
+// IsRefusal reports whether an error is a refusal, and no failure of the store.
+func IsRefusal(err error) bool {
+	_, is := errors.AsType[answered](err)
+	return is
+}
+
+// The kinds of refusals.
+const (
+	ErrUnknownDevice  = answered("no such device is registered")
+	ErrUnknownLayer   = answered("there is no such layer")
+	ErrUnknownEntry   = answered("the history has no such revision")
+	ErrUnknownSecret  = answered("there is no such secret")
+	ErrUnknownKey     = answered("no such key is revoked")
+	ErrUnknownRelease = answered("there is no such release")
+	ErrReleasing      = answered("a release is active") // the kind of a *ReleaseError
+	ErrManyRevoked    = answered("as many keys of removed devices are revoked as may be")
+	ErrExists         = answered("a device of this UUID or key is registered already")
+	ErrNameTaken      = answered("another device has this name")
+	ErrPendingFull    = answered("as many devices wait for approval as may")
+	ErrStale          = answered("it has been changed since") // a *StaleError where a layer's revision is known
+	ErrBadCursor      = answered("that is no place in the list")
+	ErrClosed         = answered("the store is closed")
 )
 
 // MostRevokedKeys is the largest number of revoked keys whose devices are removed.
@@ -42,8 +54,8 @@ func (e *StaleError) Error() string {
 	return fmt.Sprintf("it has revision %d by now", e.Revision)
 }
 
-// Is makes it an ErrStale.
-func (e *StaleError) Is(target error) bool { return target == ErrStale }
+// Unwrap makes it an ErrStale.
+func (e *StaleError) Unwrap() error { return ErrStale }
 
 // A Store stores the fleet: devices, targets, history. Several servers may share one; the store does not distinguish them.
 //

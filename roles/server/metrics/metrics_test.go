@@ -51,7 +51,8 @@ func TestMetrics(t *testing.T) {
 	m.Watch(counted{})
 	m.Request(http.MethodPost, "/poll/", 204, 3*time.Millisecond)
 	m.Request("BREW", "", 405, time.Millisecond)
-	for _, err := range []error{nil, fleet.ErrUnknownDevice, errors.New("disk on fire")} {
+	refusals := []error{fleet.ErrUnknownDevice, fleet.ErrRevoked, &fleet.ReleaseError{Text: "release 1 is active"}, &fleet.ScopeError{}, context.Canceled}
+	for _, err := range append(refusals, nil, errors.New("disk on fire")) {
 		if _, got := m.Store(store{err: err}).Device(t.Context(), uuid.Nil); !errors.Is(got, err) {
 			t.Errorf("%v became %v", err, got)
 		}
@@ -61,7 +62,7 @@ func TestMetrics(t *testing.T) {
 		`aspects_poc_request_duration_seconds_bucket{method="POST",route="/poll/",status="204",le="0.0025"} 0`,
 		`aspects_poc_request_duration_seconds_bucket{method="POST",route="/poll/",status="204",le="0.005"} 1`,
 		`aspects_poc_request_duration_seconds_count{method="other",route="none",status="405"} 1`,
-		`aspects_poc_store_duration_seconds_count{call="device"} 3`,
+		`aspects_poc_store_duration_seconds_count{call="device"} 7`,
 		`aspects_poc_store_failures_total{call="device"} 1`,
 		`aspects_poc_devices{state="in-sync"} 2`,
 		`aspects_poc_devices{state="refused"} 1`,

@@ -43,20 +43,9 @@ func (s *measured) Maintain(ctx context.Context) error {
 // took records a call: defer s.took("call", time.Now(), &err).
 func (s *measured) took(call string, begin time.Time, err *error) {
 	s.metrics.store.Observe(time.Since(begin).Seconds(), call)
-	if *err != nil && !answer(*err) {
+	if *err != nil && !fleet.IsRefusal(*err) && !errors.Is(*err, context.Canceled) {
 		s.metrics.failures.Add(call)
 	}
-}
-
-// answer reports whether an error is an answer of the store and no failure.
-func answer(err error) bool {
-	for _, known := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry, fleet.ErrExists, fleet.ErrNameTaken,
-		fleet.ErrPendingFull, fleet.ErrUnknownSecret, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, context.Canceled} {
-		if errors.Is(err, known) {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *measured) Add(ctx context.Context, device fleet.Device, mostPending int) (kept fleet.Device, err error) {

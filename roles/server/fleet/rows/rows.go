@@ -101,16 +101,10 @@ func Digest(publicKey string) []byte {
 	return sum[:sha256.Size/2]
 }
 
-// Refusal reports whether an error is a refusal of the rules, and not trouble with the store.
+// Refusal reports whether an error is a refusal of the rules, and no failure of the store.
 func Refusal(err error) bool {
-	for _, refusal := range []error{fleet.ErrUnknownDevice, fleet.ErrUnknownLayer, fleet.ErrUnknownEntry,
-		fleet.ErrUnknownKey, fleet.ErrUnknownSecret, fleet.ErrUnknownRelease, fleet.ErrReleasing, fleet.ErrExists, fleet.ErrNameTaken, fleet.ErrPendingFull, fleet.ErrRevoked, fleet.ErrManyRevoked, fleet.ErrScope, fleet.ErrStale, fleet.ErrBadCursor, fleet.ErrClosed, access.ErrTokenExists,
-		access.ErrUnknownToken, access.ErrTokenSpent, access.ErrLastAdmin} {
-		if errors.Is(err, refusal) {
-			return true
-		}
-	}
-	return false
+	return fleet.IsRefusal(err) || errors.Is(err, access.ErrTokenExists) || errors.Is(err, access.ErrUnknownToken) ||
+		errors.Is(err, access.ErrTokenSpent) || errors.Is(err, access.ErrLastAdmin)
 }
 
 // A Page collects one page of a list that is read in the order of an ID.
