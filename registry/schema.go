@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"strconv"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry/confdb"
 	"aspects-poc/registry/dialect"
 )
@@ -175,11 +175,7 @@ func (s Schema) document() (json.RawMessage, error) {
 	if s.Summary != "" {
 		headers["summary"] = s.Summary
 	}
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	err = encoder.Encode(headers)
-	return text.Bytes(), err
+	return jsonvalue.EncodeLines(headers, "")
 }
 
 // id returns ACCOUNT/NAME.

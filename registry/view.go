@@ -169,10 +169,8 @@ func Values(from any) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
 	var values map[string]any
-	if err := decoder.Decode(&values); err != nil {
+	if err := jsonvalue.Decode(text, &values); err != nil {
 		return nil, fmt.Errorf("want a map from request path to value, or a struct: %w", err)
 	}
 	return values, nil

@@ -2,12 +2,13 @@ package document
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"aspects-poc/internal/jsonvalue"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"go.yaml.in/yaml/v3"
@@ -73,11 +74,8 @@ func formatJSON(doc *Document, text []byte) ([]byte, error) {
 
 // jsonText returns a text as JSON, without escapes that JSON does not need.
 func jsonText(text string) []byte {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(text) // a text never fails
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+	encoded, _ := jsonvalue.Encode(text) // a text never fails
+	return encoded
 }
 
 // quotedLength returns the length of the JSON string at the beginning of a text.

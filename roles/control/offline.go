@@ -1,14 +1,13 @@
 package control
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/control/state"
@@ -86,10 +85,8 @@ func parseOffer(text []byte) (*serverapi.Offer, error) {
 	if err := serverapi.Limits.Check(text); err != nil {
 		return nil, fmt.Errorf("it is no file of fleet export: %w", err)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
 	offer := &serverapi.Offer{}
-	if err := decoder.Decode(offer); err != nil {
+	if err := jsonvalue.Decode(text, offer); err != nil {
 		return nil, fmt.Errorf("it is no file of fleet export: %w", err)
 	}
 	if offer.Config == nil {

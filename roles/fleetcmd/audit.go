@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
@@ -155,7 +156,7 @@ func (s *session) printRecord(record serverapi.AuditRecord) error {
 	text := ""
 	switch s.out.form {
 	case "json":
-		encoded, err := encode(record)
+		encoded, err := jsonvalue.Encode(record)
 		if err != nil {
 			return err
 		}

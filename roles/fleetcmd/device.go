@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
 
@@ -80,7 +81,7 @@ func literal(value any) string {
 		}
 		return "(secret)"
 	}
-	text, err := encode(value)
+	text, err := jsonvalue.Encode(value)
 	if err != nil {
 		return "?"
 	}

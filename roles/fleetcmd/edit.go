@@ -3,7 +3,6 @@ package fleetcmd
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/internal/yamljson"
 	"aspects-poc/roles"
@@ -112,7 +112,7 @@ func layerText(layer serverapi.Layer) ([]byte, error) {
 		shape.Selector, shape.Priority = &layer.Selector, &layer.Priority
 		head += "# selector: devices with all of these labels, such as site=berlin,stage!=test. priority: higher ones override lower ones.\n"
 	}
-	text, err := encode(shape)
+	text, err := jsonvalue.Encode(shape)
 	if err == nil {
 		text, err = yamljson.Encode(text)
 	}
@@ -131,15 +131,12 @@ func parseLayer(text []byte) (serverapi.LayerRequest, error) {
 	if _, is := value.(map[string]any); !is {
 		return serverapi.LayerRequest{}, errors.New(`want a map with "config"`)
 	}
-	encoded, err := encode(value)
+	encoded, err := jsonvalue.Encode(value)
 	if err != nil {
 		return serverapi.LayerRequest{}, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(encoded))
-	decoder.UseNumber()
-	decoder.DisallowUnknownFields()
 	var shape document
-	if err := decoder.Decode(&shape); err != nil {
+	if err := jsonvalue.DecodeKnown(encoded, &shape); err != nil {
 		text := strings.TrimPrefix(err.Error(), "json: ")
 		if object, is := value.(map[string]any); is && object["device"] != nil {
 			text = fmt.Sprintf("it names a device, as a file of a folder does: leave \"device\" out and name the layer devices/ID, or set the "+

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/internal/yamljson"
 )
@@ -18,22 +19,13 @@ func encoded[T any](list iter.Seq2[T, error]) iter.Seq2[[]byte, error] {
 		for element, err := range list {
 			var text []byte
 			if err == nil {
-				text, err = encode(element)
+				text, err = jsonvalue.Encode(element)
 			}
 			if !yield(text, err) || err != nil {
 				return
 			}
 		}
 	}
-}
-
-// encode is json.Marshal without HTML escapes.
-func encode(value any) ([]byte, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(value)
-	return bytes.TrimSpace(text.Bytes()), err
 }
 
 func (p *printer) jsonList(list iter.Seq2[[]byte, error]) error {
@@ -128,7 +120,7 @@ func printWith[T any](p *printer, value any, name, member string, list iter.Seq2
 
 // element returns the text of a list element for printWith.
 func (p *printer) element(element any, later bool) ([]byte, error) {
-	text, err := encode(element)
+	text, err := jsonvalue.Encode(element)
 	if err != nil {
 		return nil, err
 	}

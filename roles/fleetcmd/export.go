@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/signed"
@@ -57,7 +58,7 @@ func export(env *roles.Env) *cli.Command {
 			return err
 		}
 		offer.Revision = target.Revision
-		text, err := encode(offer)
+		text, err := jsonvalue.Encode(offer)
 		if err != nil {
 			return err
 		}

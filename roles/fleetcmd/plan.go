@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"aspects-poc/internal/durable"
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/internal/regular"
 	"aspects-poc/roles"
@@ -41,7 +42,7 @@ func plan(env *roles.Env) *cli.Command {
 			return err
 		}
 		if file := s.c.String("out"); file != "" {
-			text, err := encode(plan.saved)
+			text, err := jsonvalue.Encode(plan.saved)
 			if err == nil {
 				err = durable.Write(file, text, 0o600)
 			}
@@ -170,7 +171,7 @@ func (p folderPlan) same(other folderPlan) bool {
 		for i := range saved.Batch.Changes {
 			saved.Batch.Changes[i].Revision = nil
 		}
-		text, err := encode(saved)
+		text, err := jsonvalue.Encode(saved)
 		if err != nil {
 			return false
 		}
@@ -195,9 +196,7 @@ func (s *session) chosenPlan(args []string) (folderPlan, error) {
 		return folderPlan{}, fmt.Errorf("cannot read the plan: %w", err)
 	}
 	var plan folderPlan
-	decoder := json.NewDecoder(strings.NewReader(string(text)))
-	decoder.UseNumber()
-	if err := decoder.Decode(&plan.saved); err != nil || plan.saved.Server == "" {
+	if err := jsonvalue.DecodeFirst(text, &plan.saved); err != nil || plan.saved.Server == "" {
 		return folderPlan{}, fmt.Errorf("cannot read the plan: %s is no plan that %s fleet plan --out has written", file, roles.Program)
 	}
 	if plan.saved.Server != s.client.URL() {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/internal/yamljson"
 	"aspects-poc/roles"
@@ -139,7 +140,7 @@ func (p *printer) printOne(value any, name string, table func() error) error {
 	switch p.form {
 	case "json", "yaml":
 		var text []byte
-		if text, err = encode(value); err != nil {
+		if text, err = jsonvalue.Encode(value); err != nil {
 			return err
 		}
 		if p.form == "yaml" {

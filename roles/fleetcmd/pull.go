@@ -2,7 +2,6 @@ package fleetcmd
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"aspects-poc/internal/durable"
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/fleetcmd/folder"
 	"aspects-poc/roles/serverapi"
 )
@@ -113,11 +113,9 @@ func contentOf(layer serverapi.Layer) (folder.Content, error) {
 		name = cmp.Or(layer.Device, name)
 		content.Path, content.Device = kind+"/"+name+".yaml", name
 	}
-	text, err := encode(layer.Config)
+	text, err := jsonvalue.Encode(layer.Config)
 	if err != nil {
 		return content, err
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(text)))
-	decoder.UseNumber()
-	return content, decoder.Decode(&content.Config)
+	return content, jsonvalue.Decode(text, &content.Config)
 }

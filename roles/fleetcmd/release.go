@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/internal/yamljson"
 	"aspects-poc/roles"
@@ -51,7 +52,7 @@ func readPlan(env *roles.Env, file string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the stages in %s: %w", file, err)
 	}
-	return encode(value)
+	return jsonvalue.Encode(value)
 }
 
 // release returns the release of the argument. Without an argument it returns the active release, or else the last one.
@@ -317,7 +318,7 @@ func (s *session) showRelease(shown serverapi.Release, drawn int, last string) (
 	var text string
 	switch {
 	case s.out.form == "json":
-		encoded, err := encode(shown)
+		encoded, err := jsonvalue.Encode(shown)
 		if err != nil {
 			return 0, "", err
 		}

@@ -2,11 +2,9 @@ package fleetcmd
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
@@ -415,10 +414,8 @@ func (w *signing) readSecrets() (map[string]any, error) {
 			if err = errors.Join(err, open.Close()); err != nil {
 				return nil, fmt.Errorf("cannot read the value of the secret %s: %w", name, err)
 			}
-			decoder := json.NewDecoder(bytes.NewReader(text))
-			decoder.UseNumber()
 			var value any
-			if err := decoder.Decode(&value); err != nil {
+			if err := jsonvalue.Decode(text, &value); err != nil {
 				return nil, fmt.Errorf("cannot read the value of the secret %s", name) // the error may quote the value
 			}
 			values[name] = value

@@ -111,7 +111,7 @@ func (p *savedPlan) verify(list []signed.Layer) error {
 
 // layerDigest returns a digest of a layer's whole content.
 func layerDigest(layer signed.Layer) string {
-	text, err := encode(layer)
+	text, err := jsonvalue.Encode(layer)
 	if err != nil {
 		return ""
 	}

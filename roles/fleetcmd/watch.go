@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
@@ -94,7 +95,7 @@ func events(env *roles.Env) *cli.Command {
 				text += fmt.Sprintf(" revision %d", event.Revision)
 			}
 			if form == "json" || s.out.form == "json" {
-				encoded, err := encode(event)
+				encoded, err := jsonvalue.Encode(event)
 				if err != nil {
 					return false, err
 				}
@@ -197,7 +198,7 @@ func (w *watcher) event(event serverapi.Event) (more bool, err error) {
 	}
 	switch w.out.form {
 	case "json":
-		encoded, err := encode(shape)
+		encoded, err := jsonvalue.Encode(shape)
 		if err != nil {
 			return false, err
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 
@@ -48,7 +49,7 @@ func (d *device) registration(publicKey, token string, labels map[string][]strin
 	for name, values := range labels {
 		own[name] = values[d.number%len(values)]
 	}
-	return encode(serverapi.RegisterRequest{
+	return jsonvalue.Encode(serverapi.RegisterRequest{
 		IPAddress:    fmt.Sprintf("10.%d.%d.%d", d.number>>16&255, d.number>>8&255, d.number&255),
 		PublicKeyRSA: publicKey, Arch: "amd64", EnrolmentToken: token,
 		Labels: own,
@@ -78,7 +79,7 @@ func (d *device) poll(change bool) ([]byte, error) {
 		report := d.report
 		request.Report = &report
 	}
-	body, err := encode(request)
+	body, err := jsonvalue.Encode(request)
 	if err == nil && !change {
 		d.body = body
 	}
@@ -147,14 +148,4 @@ func (d *device) prepare(t *target, path string, body []byte, at time.Time, wait
 	text.WriteString("\r\n")
 	text.Write(body)
 	return prepared{text.Bytes(), body}, nil
-}
-
-func encode(value any) ([]byte, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }

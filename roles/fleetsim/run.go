@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
 	"aspects-poc/roles/serverapi/sign"
 
@@ -326,9 +327,7 @@ func (f *fleet) poll(ctx context.Context, line *line, d *device, made prepared, 
 		case http.StatusOK:
 			f.tally.answered(now.Sub(due), true)
 			var offer serverapi.Offer
-			decoder := json.NewDecoder(bytes.NewReader(content))
-			decoder.UseNumber()
-			if err := decoder.Decode(&offer); err != nil {
+			if err := jsonvalue.DecodeFirst(content, &offer); err != nil {
 				f.tally.failed("an answer that is not a fleet server's")
 				return
 			}

@@ -1,7 +1,6 @@
 package fleetsim
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"aspects-poc/internal/jsonvalue"
 )
 
 // A Summary is the result of a run. Times are in milliseconds.
@@ -101,10 +102,12 @@ func (t *tally) summary(config Config) Summary {
 }
 
 func (s Summary) writeJSON(out io.Writer) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(s)
+	text, err := jsonvalue.EncodeLines(s, "  ")
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(text)
+	return err
 }
 
 func (s Summary) writeText(out io.Writer) error {

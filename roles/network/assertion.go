@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry/dialect"
 )
 
@@ -65,10 +65,8 @@ func assemble(options dialect.Options) (json.RawMessage, error) {
 }
 
 func decode(document []byte) (map[string]any, error) {
-	decoder := json.NewDecoder(strings.NewReader(string(document)))
-	decoder.UseNumber()
 	var headers map[string]any
-	if err := decoder.Decode(&headers); err != nil {
+	if err := jsonvalue.Decode(document, &headers); err != nil {
 		return nil, fmt.Errorf("internal error: embedded confdb-schema: %w", err)
 	}
 	return headers, nil

@@ -1,13 +1,13 @@
 package registrycmd
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"aspects-poc/internal/jsonvalue"
 )
 
 // A parseMode selects how the text of a value is parsed.
@@ -50,17 +50,12 @@ func parseValue(text string, mode parseMode) (any, error) {
 }
 
 func decodeJSON(text string) (any, error) {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
 	var value any
-	if err := decoder.Decode(&value); err != nil {
+	if err := jsonvalue.Decode([]byte(text), &value); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more text behind the value")
 	}
 	return value, nil
 }
@@ -76,12 +71,6 @@ func splitPair(word string) (key, text string, err error) {
 
 // encode returns a value as JSON with sorted keys and without HTML escapes. indent is "\t", or "" for one line.
 func encode(value any, indent string) (string, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", indent)
-	if err := encoder.Encode(value); err != nil {
-		return "", err
-	}
-	return text.String(), nil
+	text, err := jsonvalue.EncodeLines(value, indent)
+	return string(text), err
 }

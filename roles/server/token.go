@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/server/access"
@@ -307,8 +307,10 @@ func day(at time.Time) string {
 }
 
 func writeJSON(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+	text, err := jsonvalue.EncodeLines(value, "  ")
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(text)
+	return err
 }

@@ -3,7 +3,6 @@ package serverapi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -305,7 +304,7 @@ func (c *Client) Stream(ctx context.Context, call Call) (io.ReadCloser, error) {
 func (c *Client) send(ctx context.Context, call Call, accept string) (*http.Response, error) {
 	var reader io.Reader
 	if call.Body != nil {
-		encoded, err := encode(call.Body)
+		encoded, err := jsonvalue.Encode(call.Body)
 		if err != nil {
 			return nil, fmt.Errorf("cannot %s: %w", call.Op, err)
 		}
@@ -367,9 +366,7 @@ func decode(content []byte, answer any) error {
 	if err := Limits.Check(content); err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.UseNumber()
-	return decoder.Decode(answer)
+	return jsonvalue.Decode(content, answer)
 }
 
 // config returns an error for an answer without a configuration, because that may mean anything else than an empty
@@ -383,15 +380,4 @@ func (c *Client) config(op string, answer Document) (Config, error) {
 
 func (c *Client) unexpected(op string, reason error) error {
 	return fmt.Errorf("cannot %s: the answer of %s is not a fleet server's: %w", op, c.base, reason)
-}
-
-// encode is json.Marshal without HTML escapes.
-func encode(value any) ([]byte, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return nil, err
-	}
-	return buffer.Bytes(), nil
 }

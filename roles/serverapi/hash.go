@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 
+	"aspects-poc/internal/jsonvalue"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -16,7 +18,7 @@ func (c Config) Hash() (string, error) {
 	if c == nil {
 		c = Config{}
 	}
-	text, err := encode(c)
+	text, err := jsonvalue.Encode(c)
 	if err != nil {
 		return "", err
 	}

@@ -1,12 +1,12 @@
 package lint
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 )
 
@@ -94,10 +94,12 @@ func writeJSON(w io.Writer, findings []Finding) error {
 	if findings == nil {
 		findings = []Finding{}
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(map[string]any{"findings": findings, "errors": errors, "warnings": warnings, "notes": notes})
+	text, err := jsonvalue.EncodeLines(map[string]any{"findings": findings, "errors": errors, "warnings": warnings, "notes": notes}, "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
 }
 
 func writeGitHub(w io.Writer, findings []Finding) error {

@@ -1,11 +1,12 @@
 package lint
 
 import (
-	"encoding/json"
 	"io"
 	"net/url"
 	"path/filepath"
 	"strings"
+
+	"aspects-poc/internal/jsonvalue"
 )
 
 // The parts of SARIF 2.1.0 that findings need, as the standard names them.
@@ -79,10 +80,12 @@ func writeSARIF(w io.Writer, findings []Finding, version string) error {
 		run.Results = append(run.Results, sarifResult{RuleID: f.Code, RuleIndex: index[f.Code], Level: f.Level, Message: sarifText{f.Message},
 			Locations: []sarifLocation{{sarifPhysical{sarifArtifact{uri(f.File)}, sarifRegion{f.Line, f.Column}}}}})
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}})
+	text, err := jsonvalue.EncodeLines(sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}}, "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
 }
 
 // uri returns a file's name as a URI for SARIF. A relative name stays relative, so that code scanning finds the file in a repository.

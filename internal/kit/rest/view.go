@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/registry/backend"
 )
@@ -82,10 +83,8 @@ func accessTimeout(text, verb string) (changes.Access, error) {
 }
 
 func constraints(text string) (map[string]any, error) {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
 	var values map[string]any
-	if err := decoder.Decode(&values); err != nil {
+	if err := jsonvalue.DecodeFirst([]byte(text), &values); err != nil {
 		return nil, badRequest(`"constraints" must be a JSON object`)
 	}
 	if err := backend.CheckConstraints(values); err != nil {

@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"aspects-poc/internal/document"
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/kit/keep"
 
 	"go.yaml.in/yaml/v3"
@@ -281,13 +282,11 @@ func alike(text string) string {
 }
 
 func jsonOf(value any) string {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if encoder.Encode(value) != nil { // never happens with values of package keep
+	text, err := jsonvalue.Encode(value)
+	if err != nil { // never happens with values of package keep
 		return "null"
 	}
-	return strings.TrimSpace(out.String())
+	return string(text)
 }
 
 // Secrets reports whether the file has secrets.

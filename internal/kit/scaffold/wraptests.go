@@ -1,10 +1,10 @@
 package scaffold
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/kit/keep"
 )
 
@@ -111,10 +111,8 @@ func (w *Wrapped) pathOf(request string) []string {
 
 // decoded returns a value of keep from JSON that jsonOf wrote.
 func decoded(text string) any {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
 	var value any
-	if decoder.Decode(&value) != nil {
+	if jsonvalue.Decode([]byte(text), &value) != nil {
 		return nil
 	}
 	return value

@@ -24,6 +24,7 @@ import (
 	"strings"
 	"sync"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/kit/world"
 	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/internal/snapctlcmd"
@@ -167,14 +168,8 @@ func ask(below http.Handler, r *http.Request, query url.Values, body []byte) ans
 	recorder := httptest.NewRecorder()
 	below.ServeHTTP(recorder, r)
 	a := answer{status: recorder.Code}
-	if err := decode(recorder.Body.Bytes(), &a.body); err != nil {
+	if err := jsonvalue.DecodeFirst(recorder.Body.Bytes(), &a.body); err != nil {
 		panic(err) // the handler below answers in JSON
 	}
 	return a
-}
-
-func decode(text []byte, into any) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	return decoder.Decode(into)
 }

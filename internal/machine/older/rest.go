@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/kit/world/changes"
 	"aspects-poc/internal/kit/world/facts"
 	"aspects-poc/registry/backend"
@@ -255,7 +256,7 @@ func (a access) readStored(schema *confdb.Schema, requests []string) answer {
 func (a access) put() answer {
 	body, _ := io.ReadAll(a.r.Body)
 	var given map[string]any
-	if err := decode(body, &given); err != nil {
+	if err := jsonvalue.DecodeFirst(body, &given); err != nil {
 		return a.worded(ask(a.main, a.r, nil, body))
 	}
 	if a.v.before(73) {

@@ -4,12 +4,9 @@
 package databag
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry/confdb/path"
 )
 
@@ -20,14 +17,9 @@ var nothing = newObject(empty, nil)
 
 // Parse parses a JSON object. Numbers keep their notation.
 func Parse(text []byte) (Bag, error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
 	var value any
-	if err := decoder.Decode(&value); err != nil {
+	if err := jsonvalue.Decode(text, &value); err != nil {
 		return Bag{}, fmt.Errorf("cannot parse databag: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Bag{}, errors.New("cannot parse databag: something follows the JSON object")
 	}
 	root, err := FromValue(value)
 	if err != nil {

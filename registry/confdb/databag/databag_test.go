@@ -191,7 +191,7 @@ func TestParseErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		`[1]`:    `cannot parse databag: want a JSON object, not array`,
 		`null`:   `cannot parse databag: want a JSON object, not null`,
-		`{} {}`:  `cannot parse databag: something follows the JSON object`,
+		`{} {}`:  `cannot parse databag: more text behind the value`,
 		`{"a":1`: `cannot parse databag: unexpected EOF`,
 		`{"a":}`: `cannot parse databag: invalid character '}' looking for beginning of value`,
 	} {

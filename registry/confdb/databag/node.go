@@ -1,11 +1,12 @@
 package databag
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
 	"sync/atomic"
+
+	"aspects-poc/internal/jsonvalue"
 )
 
 // A Kind is the JSON type of a node.
@@ -251,17 +252,11 @@ func FromValue(value any) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseNode(text)
-}
-
-func parseNode(text []byte) (*Node, error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
+	var decoded any
+	if err := jsonvalue.Decode(text, &decoded); err != nil {
 		return nil, err
 	}
-	return FromValue(value)
+	return FromValue(decoded)
 }
 
 // equal reports whether two nodes have the same values. Numbers are compared as float64.

@@ -3,11 +3,11 @@
 package testschema
 
 import (
-	"bytes"
 	_ "embed"
 	"encoding/json"
 	"fmt"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry/dialect"
 )
 
@@ -33,10 +33,8 @@ var source []byte
 
 // Document returns the confdb-schema as JSON in the form for `snap sign`.
 func Document() json.RawMessage {
-	decoder := json.NewDecoder(bytes.NewReader(source))
-	decoder.UseNumber()
 	var headers map[string]any
-	err := decoder.Decode(&headers)
+	err := jsonvalue.Decode(source, &headers)
 	if err == nil {
 		storage, _ := headers["storage"].(map[string]any)
 		delete(headers, "storage")

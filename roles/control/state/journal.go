@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/regular"
 	"aspects-poc/roles/control/target"
 
@@ -26,9 +26,7 @@ func (d *Dir) Journal() (target.Journal, error) {
 		return target.Journal{}, fmt.Errorf("cannot read the journal of targets: %w", err)
 	}
 	var journal target.Journal
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	if err := decoder.Decode(&journal); err != nil {
+	if err := jsonvalue.DecodeFirst(text, &journal); err != nil {
 		return target.Journal{}, fmt.Errorf("cannot read the journal of targets %s: %w (move it away to forget what runs)", path, err)
 	}
 	return journal, nil

@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
 )
 
@@ -25,7 +25,7 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h := d.h
 	var poll serverapi.PollRequest
-	polls := strings.HasPrefix(r.URL.Path, "/poll/") && decode(body, &poll) == nil
+	polls := strings.HasPrefix(r.URL.Path, "/poll/") && jsonvalue.DecodeFirst(body, &poll) == nil
 	var under sending
 	h.mu.Lock()
 	model := h.model
@@ -53,7 +53,7 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // behave as a stopped server
 	}
 	var registered serverapi.RegisterResponse
-	if strings.HasPrefix(r.URL.Path, "/register/") && response.StatusCode == http.StatusOK && decode(content, &registered) == nil &&
+	if strings.HasPrefix(r.URL.Path, "/register/") && response.StatusCode == http.StatusOK && jsonvalue.DecodeFirst(content, &registered) == nil &&
 		h.model == model && model.entries[registered.UUID] == nil {
 		model.entries[registered.UUID] = &entry{id: registered.UUID, status: serverapi.Active, labels: maps.Clone(registered.Labels),
 			answered: time.Now(), asked: time.Now()}
@@ -61,12 +61,6 @@ func (d door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	maps.Copy(w.Header(), response.Header)
 	w.WriteHeader(response.StatusCode)
 	_, _ = w.Write(content) // the device may have closed the connection
-}
-
-func decode(content []byte, into any) error {
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.UseNumber()
-	return decoder.Decode(into)
 }
 
 // pass sends the device's request to a server. It preserves the host, because the signature covers it.

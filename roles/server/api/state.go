@@ -1,11 +1,10 @@
 package api
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"net/http"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/server/fleet"
 	"aspects-poc/roles/serverapi"
 
@@ -54,11 +53,9 @@ func (h *handlers) state(c echo.Context) error {
 
 // answerJSON answers 200 with JSON. It does not escape texts for HTML.
 func answerJSON(c echo.Context, value any) error {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
+	body, err := jsonvalue.EncodeLines(value, "")
+	if err != nil {
 		return err
 	}
-	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, body.Bytes())
+	return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, body)
 }

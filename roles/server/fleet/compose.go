@@ -1,8 +1,6 @@
 package fleet
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -85,13 +83,11 @@ func compose(tiers []tier, named namedSecrets) (*composition, error) {
 
 // configOf returns a tree as a Config.
 func configOf(tree map[string]any) (Config, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(tree); err != nil {
+	text, err := jsonvalue.Encode(tree)
+	if err != nil {
 		return Config{}, err
 	}
-	return ParseConfig(text.Bytes())
+	return ParseConfig(text)
 }
 
 // An Origin is the layer from which a value comes.

@@ -2,9 +2,10 @@ package fleet
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+
+	"aspects-poc/internal/jsonvalue"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -92,10 +93,8 @@ func (c Config) MarshalJSON() ([]byte, error) { return []byte(c.String()), nil }
 // Tree returns the configuration as nil, bool, string, json.Number, []any and map[string]any. The caller may modify the
 // tree. It returns an error for a text that LoadConfig has accepted and ParseConfig would not.
 func (c Config) Tree() (map[string]any, error) {
-	decoder := json.NewDecoder(bytes.NewReader([]byte(c.String())))
-	decoder.UseNumber()
 	var tree map[string]any
-	if err := decoder.Decode(&tree); err != nil {
+	if err := jsonvalue.Decode([]byte(c.String()), &tree); err != nil {
 		return nil, err
 	}
 	return tree, nil

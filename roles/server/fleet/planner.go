@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -172,10 +171,8 @@ func (g *Group) compare(names names, before, after, shown map[string]any) {
 func viewTree(views map[string]json.RawMessage) (map[string]any, error) {
 	tree := make(map[string]any, len(views))
 	for view, text := range views {
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
 		var document any
-		if err := decoder.Decode(&document); err != nil {
+		if err := jsonvalue.Decode(text, &document); err != nil {
 			return nil, err
 		}
 		tree[view] = document

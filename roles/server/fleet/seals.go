@@ -1,13 +1,13 @@
 package fleet
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/server/fleet/seal"
 
 	"github.com/google/uuid"
@@ -162,10 +162,8 @@ func (s *seals) openValue(object map[string]any, place string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the secret of %s: %w", place, err)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
 	var value any
-	err = decoder.Decode(&value)
+	err = jsonvalue.Decode(text, &value)
 	return value, err
 }
 

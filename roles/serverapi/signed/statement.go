@@ -1,13 +1,10 @@
 package signed
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/serverapi"
@@ -93,25 +90,10 @@ func strict(text string, limits jsonvalue.Limits, into any) error {
 	if err := limits.Check([]byte(text)); err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
-	decoder.UseNumber()
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is something behind it")
-	}
-	return nil
+	return jsonvalue.DecodeKnown([]byte(text), into)
 }
 
-// encode is json.Marshal without HTML escapes and without a line feed.
 func encode(value any) (string, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return "", err
-	}
-	return string(bytes.TrimSuffix(text.Bytes(), []byte("\n"))), nil
+	text, err := jsonvalue.Encode(value)
+	return string(text), err
 }

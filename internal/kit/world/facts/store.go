@@ -1,7 +1,6 @@
 package facts
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"aspects-poc/internal/durable"
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry/confdb/databag"
 )
 
@@ -159,9 +159,7 @@ func (s *Store) SetJournal(journal any) error {
 func (s *Store) path() string { return filepath.Join(s.dir, "state.json") }
 
 func (s *Store) decode(text []byte, into any) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	if err := decoder.Decode(into); err != nil {
+	if err := jsonvalue.DecodeFirst(text, into); err != nil {
 		return fmt.Errorf("%s is damaged: %w: remove it to begin without data", s.path(), err)
 	}
 	return nil

@@ -15,6 +15,8 @@ import (
 	"regexp"
 	"slices"
 
+	"aspects-poc/internal/jsonvalue"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -101,14 +103,11 @@ func Load(path string) ([]Transcript, error) {
 
 // Save replaces the file by a list of transcripts.
 func Save(path string, list []Transcript) error {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", " ")
-	if err := encoder.Encode(list); err != nil {
+	text, err := jsonvalue.EncodeLines(list, " ")
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, text.Bytes(), 0o644)
+	return os.WriteFile(path, text, 0o644)
 }
 
 // Diff describes the differences between the recorded and the observed results; "" if there are none.
@@ -175,9 +174,7 @@ func decoded(text json.RawMessage) any {
 		return nil
 	}
 	var value any
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	if err := decoder.Decode(&value); err != nil {
+	if err := jsonvalue.Decode(text, &value); err != nil {
 		return "no JSON: " + string(text)
 	}
 	return value

@@ -5,12 +5,13 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log"
 	"os"
+
+	"aspects-poc/internal/jsonvalue"
 
 	"github.com/swaggo/swag"
 )
@@ -44,21 +45,12 @@ func Describe(folder string) ([]byte, error) {
 		return nil, err
 	}
 	var old object
-	decoder := json.NewDecoder(bytes.NewReader(swagger))
-	decoder.UseNumber()
-	if err := decoder.Decode(&old); err != nil {
+	if err := jsonvalue.Decode(swagger, &old); err != nil {
 		return nil, err
 	}
 	converted, err := convert(old, optional)
 	if err != nil {
 		return nil, err
 	}
-	var description bytes.Buffer
-	encoder := json.NewEncoder(&description)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(converted); err != nil {
-		return nil, err
-	}
-	return description.Bytes(), nil
+	return jsonvalue.EncodeLines(converted, "  ")
 }
