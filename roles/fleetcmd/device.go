@@ -10,6 +10,7 @@ import (
 	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
+	"aspects-poc/roles/serverapi/layers"
 
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v2"
@@ -47,35 +48,15 @@ func within(path, above string) bool {
 	return is && (rest == "" || above == "" || rest[0] == '.')
 }
 
-// leaves returns the values of a configuration by path. Lists, empty objects and markers of secrets count as values.
+// leaves returns the values of a configuration by path. Lists, empty objects and markers of secrets count as values,
+// since the server explains them, too.
 func leaves(config serverapi.Config) map[string]any {
-	list := map[string]any{}
-	var walk func(path string, value any)
-	walk = func(path string, value any) {
-		object, is := value.(map[string]any)
-		if !is || len(object) == 0 || isSecret(object) {
-			list[path] = value
-			return
-		}
-		for name, below := range object {
-			walk(serverapi.JoinPath(path, name), below)
-		}
-	}
-	for name, below := range config {
-		walk(serverapi.JoinPath("", name), below)
-	}
-	return list
-}
-
-// isSecret reports whether an object is a marker of a secret.
-func isSecret(object map[string]any) bool {
-	_, is := object["$secret"]
-	return is
+	return jsonvalue.Leaves(config, func(object any) bool { return jsonvalue.Empty(object) || layers.IsSecret(object) })
 }
 
 // literal returns a value in one line.
 func literal(value any) string {
-	if object, is := value.(map[string]any); is && isSecret(object) {
+	if object, is := value.(map[string]any); is && layers.IsSecret(object) {
 		if name, _ := object["$secret"].(string); len(object) == 1 && name != "set" {
 			return "(secret " + name + ")"
 		}

@@ -24,8 +24,7 @@ func (o Own) Settle(wanted, current map[string]map[string]any) (settled map[stri
 	next = Own{}
 	said, back := map[string]map[string]any{}, map[string]map[string]any{}
 	for view, document := range wanted {
-		said[view] = map[string]any{}
-		leaves(document, "", said[view])
+		said[view] = jsonvalue.Leaves(document, nil) // an empty object changes nothing; names of request paths need no quotes
 	}
 	for view, values := range o {
 		for request, replaced := range values {
@@ -65,22 +64,6 @@ func (o Own) Settle(wanted, current map[string]map[string]any) (settled map[stri
 // new server need not name itself, and values that no view shows.
 func stays(view, request string) bool {
 	return view == network.ControlDeviceView && request == "server-url" || writeOnly(view, request)
-}
-
-// leaves lists the values of a target that are not objects, by request path.
-func leaves(value any, request string, list map[string]any) {
-	object, is := value.(map[string]any)
-	if !is {
-		list[request] = value
-		return
-	}
-	for key, member := range object {
-		at := key
-		if request != "" {
-			at = request + "." + key
-		}
-		leaves(member, at, list)
-	}
 }
 
 // mergePatches returns one patch with the effect of first and then next. The result shares values with both.

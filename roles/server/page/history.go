@@ -138,11 +138,9 @@ func lines(entry fleet.Entry) ([]line, error) {
 
 // valuesOf returns the leaves of a configuration by path; none for nil.
 func valuesOf(config *fleet.Config) (map[string]any, error) {
-	values := map[string]any{}
 	if config == nil {
-		return values, nil
+		return map[string]any{}, nil
 	}
 	tree, err := config.Tree()
-	flatten("", tree, values)
-	return values, err
+	return flatten(tree), err
 }

@@ -10,7 +10,6 @@ import (
 
 	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/roles/server/fleet"
-	"aspects-poc/roles/serverapi"
 )
 
 // A leaf is a value that is no object, in the target and in the device's report.
@@ -47,8 +46,7 @@ func leaves(target fleet.Target, config fleet.Config) ([]leaf, error) {
 	if pathBytes(0, tree) > mostPathBytes {
 		return nil, errTooMuch
 	}
-	reported := map[string]any{}
-	flatten("", tree, reported)
+	reported := flatten(tree)
 	origins, err := target.Explain()
 	if err != nil {
 		return nil, err
@@ -174,17 +172,8 @@ func isCounter(path string) bool {
 	return strings.HasPrefix(view, "observe-") || slices.Contains(strings.Split(request, "."), "stats")
 }
 
-// flatten adds the leaves of a document to a map, by path. An empty object has none.
-func flatten(path string, value any, into map[string]any) {
-	object, ok := value.(map[string]any)
-	if !ok || fleet.IsSecret(value) {
-		into[path] = value
-		return
-	}
-	for name, member := range object {
-		flatten(serverapi.JoinPath(path, name), member, into)
-	}
-}
+// flatten returns the leaves of a document by their paths. An empty object has none: no view shows it, so it would never match.
+func flatten(tree map[string]any) map[string]any { return jsonvalue.Leaves(tree, fleet.IsSecret) }
 
 // pathBytes returns the length of all paths that flatten would make of a value. path is the length of the value's own
 // path.
