@@ -213,7 +213,7 @@ func FromValue(value any) *Node {
 }
 
 // Equal reports whether two nodes have the same value. The order of keys does not count. Numbers are compared as
-// 64-bit floats, as snapd stores them.
+// 64-bit floats, as snapd stores them: jsonvalue.Equal would see a difference that signing removes.
 func Equal(a, b *Node) bool {
 	if a == nil || b == nil {
 		return a == b

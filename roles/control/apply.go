@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"reflect"
 	"slices"
 
+	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/registry"
 	"aspects-poc/roles/control/target"
 	"aspects-poc/roles/internal/attach"
@@ -220,7 +220,7 @@ func (t *targets) verify(ctx context.Context, hub *attach.Hub) error {
 	for view, values := range left {
 		for request, value := range values {
 			_, written := attempt.Changes[view][request]
-			if !written || !reflect.DeepEqual(attempt.Before[view][request], target.Lookup(after[view], request)) {
+			if !written || !jsonvalue.EqualStored(attempt.Before[view][request], target.Lookup(after[view], request)) {
 				continue // changed by somebody else meanwhile
 			}
 			if t.unseen == nil {

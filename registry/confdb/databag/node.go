@@ -259,7 +259,8 @@ func FromValue(value any) (*Node, error) {
 	return FromValue(decoded)
 }
 
-// equal reports whether two nodes have the same values. Numbers are compared as float64.
+// equal reports whether two nodes have the same values. Numbers are compared as float64. It is no jsonvalue.Equal: nodes that are
+// shared are equal without a look inside.
 func equal(a, b *Node) bool {
 	if a == b {
 		return true
