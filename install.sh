@@ -171,10 +171,6 @@ check_snapd() {
 		flag=confdb kind=confdb-schema
 	elif feature confdbs >/dev/null; then
 		flag=confdbs kind=confdb # snapd 2.68
-	elif feature registries >/dev/null; then
-		die "snapd $version has registries, the forerunner of confdb; these snaps plug confdb and need snapd 2.68 or later" \
-			"Nothing was changed. ${newer[0]}" "${newer[@]:1}" \
-			"To try the schema itself on this snapd: aspects-poc registry assertion --dialect registry"
 	else
 		die "snapd $version has no confdb; these snaps need snapd 2.68 or later" "Nothing was changed. ${newer[0]}" "${newer[@]:1}"
 	fi

@@ -7,10 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"reflect"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,16 +16,14 @@ import (
 // A Dialect is the assertion's type in a generation of snapd.
 type Dialect string
 
-// The dialects. ConfdbSchema and Confdb were seen on snapd 2.77.1 and 2.68.3. Registry follows the assertion of the
-// original proof of concept and has not been tried.
+// The dialects. They were seen on snapd 2.77.1 and 2.68.3.
 const (
 	ConfdbSchema Dialect = "confdb-schema" // snapd 2.71 and later; 2.69 and later without aliases
 	Confdb       Dialect = "confdb"        // snapd 2.68
-	Registry     Dialect = "registry"      // snapd 2.64 to 2.67
 )
 
 // All returns all dialects, newest first.
-func All() []Dialect { return []Dialect{ConfdbSchema, Confdb, Registry} }
+func All() []Dialect { return []Dialect{ConfdbSchema, Confdb} }
 
 // Options are options of Print.
 type Options struct {
@@ -80,7 +75,7 @@ func Print(headers, storage map[string]any, options Options) (json.RawMessage, e
 		headers["timestamp"] = options.Timestamp.UTC().Format(time.RFC3339)
 	}
 	kind := cmp.Or(options.Dialect, ConfdbSchema)
-	storage, err := translate(headers, storage, kind, options.NoAliases)
+	storage, err := translate(storage, kind, options.NoAliases)
 	if err != nil {
 		return nil, err
 	}
@@ -96,17 +91,11 @@ func Print(headers, storage map[string]any, options Options) (json.RawMessage, e
 	return json.MarshalIndent(headers, "", "  ")
 }
 
-// translate spells the headers, in place, and the storage schema in a dialect.
-func translate(headers, storage map[string]any, dialect Dialect, noAliases bool) (map[string]any, error) {
+// translate spells a storage schema in a dialect.
+func translate(storage map[string]any, dialect Dialect, noAliases bool) (map[string]any, error) {
 	switch dialect {
 	case ConfdbSchema:
-	case Confdb, Registry:
-		if dialect == Registry {
-			removeUnknown(headers, storage)
-			if !noAliases {
-				nameAlternatives(storage)
-			}
-		}
+	case Confdb:
 		if !noAliases {
 			storage = mapStrings(storage, oldSpelling).(map[string]any)
 		}
@@ -153,66 +142,6 @@ func writeOut(storage any, aliases map[string]any) any {
 		}
 		return text
 	})
-}
-
-// removeUnknown removes what snapd 2.64 to 2.67 do not know: summaries, visibility and ephemeral. Secrets are then
-// protected by the views alone.
-func removeUnknown(headers, storage map[string]any) {
-	delete(headers, "summary")
-	views, _ := headers["views"].(map[string]any)
-	for _, view := range views {
-		if view, ok := view.(map[string]any); ok {
-			delete(view, "summary")
-		}
-	}
-	types(storage, func(definition map[string]any) {
-		delete(definition, "visibility")
-		delete(definition, "ephemeral")
-	})
-}
-
-// nameAlternatives moves each list of alternative types of a map's entry to an alias named after the entry. Only this
-// form is known to work on registries. Later snapds refuse it.
-func nameAlternatives(storage map[string]any) {
-	aliases, ok := storage["aliases"].(map[string]any)
-	if !ok {
-		aliases = map[string]any{}
-		storage["aliases"] = aliases
-	}
-	types(storage, func(definition map[string]any) {
-		entries, _ := definition["schema"].(map[string]any)
-		for _, entry := range slices.Sorted(maps.Keys(entries)) {
-			list, ok := entries[entry].([]any)
-			if !ok {
-				continue
-			}
-			name := entry
-			for n := 2; aliases[name] != nil && !reflect.DeepEqual(aliases[name], any(list)); n++ {
-				name = fmt.Sprintf("%s-%d", entry, n)
-			}
-			aliases[name], entries[entry] = list, "${"+name+"}"
-		}
-	})
-}
-
-// types calls visit for each definition in a storage schema that is a map.
-func types(definition any, visit func(map[string]any)) {
-	switch definition := definition.(type) {
-	case map[string]any:
-		visit(definition)
-		for _, key := range []string{"aliases", "schema"} {
-			entries, _ := definition[key].(map[string]any)
-			for _, name := range slices.Sorted(maps.Keys(entries)) {
-				types(entries[name], visit)
-			}
-		}
-		types(definition["keys"], visit)
-		types(definition["values"], visit)
-	case []any:
-		for _, alternative := range definition {
-			types(alternative, visit)
-		}
-	}
 }
 
 // mapStrings returns a copy of a JSON value with each string replaced.

@@ -26,8 +26,7 @@ func assertion(env *roles.Env) *cli.Command {
 		Name: "assertion", Usage: "print the roles' confdb-schema as input for snap sign",
 		Description: "The account that publishes the confdb-schema has to sign it, and each machine has to acknowledge " +
 			"it. docs/devkit/publish.md shows all steps.\n\nsnapd 2.69 and later accept the dialect confdb-schema, from " +
-			"2.71 on with aliases. 2.68 accepts confdb. 2.64 to 2.67 accept registry, which has no secrets and no " +
-			"summaries.",
+			"2.71 on with aliases. 2.68 accepts confdb.",
 		UsageText: "aspects-poc registry assertion --revision 2 | snap sign -k default > network.confdb-schema.assert",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: flagAccount, Value: network.AccountID, Usage: "`ID` of the account that signs: the " +
@@ -37,7 +36,7 @@ func assertion(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: flagTimestamp, Usage: "`TIME` in RFC 3339, not before the key was registered; document for " +
 				"that of this version (default: SOURCE_DATE_EPOCH if it is set, else now)"},
 			&cli.StringFlag{Name: flagDialect, Value: string(network.ConfdbSchemaDialect),
-				Usage: "dialect of the confdb-schema: `confdb-schema|confdb|registry`"},
+				Usage: "dialect of the confdb-schema: `confdb-schema|confdb`"},
 			&cli.BoolFlag{Name: flagNoAliases, Usage: "replace aliases by their types, for snapd 2.69 and 2.70"},
 		},
 		Action: func(c *cli.Context) error {

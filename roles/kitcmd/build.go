@@ -32,7 +32,7 @@ func build(env *roles.Env) *cli.Command {
 			&cli.StringFlag{Name: flagTimestamp, Usage: "`TIME` in RFC 3339, or now (default: the file's, else SOURCE_DATE_EPOCH " +
 				"if it is set, else now)"},
 			&cli.StringFlag{Name: flagDialect, Value: string(network.ConfdbSchemaDialect),
-				Usage: "dialect of the confdb-schema: `confdb-schema|confdb|registry`"},
+				Usage: "dialect of the confdb-schema: `confdb-schema|confdb`"},
 			&cli.BoolFlag{Name: flagNoAliases, Usage: "replace aliases by their types, for snapd 2.69 and 2.70"},
 			&cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Usage: "`FILE` to write to instead"},
 		},

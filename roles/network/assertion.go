@@ -18,7 +18,6 @@ type Dialect = dialect.Dialect
 const (
 	ConfdbSchemaDialect = dialect.ConfdbSchema // snapd 2.71 and later; 2.69 and later without aliases
 	ConfdbDialect       = dialect.Confdb       // snapd 2.68
-	RegistryDialect     = dialect.Registry     // snapd 2.64 to 2.67
 )
 
 // Dialects returns all dialects, newest first.
