@@ -2,11 +2,8 @@ package serverapi
 
 import "github.com/google/uuid"
 
-// The phases of a release.
+// Phases of a release that callers tell apart. The others are "starting", "rolling" and "holding".
 const (
-	ReleaseStarting = "starting" // the first stage begins in a moment
-	ReleaseRolling  = "rolling"  // the devices of the stage get the change
-	ReleaseHolding  = "holding"  // all of them have it; they have to stay well for some time
 	ReleaseAwaiting = "awaiting" // a person has to say go
 	ReleaseHalted   = "halted"   // it has stopped
 	ReleaseDone     = "done"     // it has ended: all devices may have the change

@@ -21,11 +21,8 @@ type Labels map[string]string
 // from operators and enrolment tokens. A device cannot set them, so a layer with secrets can rely on them.
 const SaidPrefix = "device."
 
-// The limits of labels.
-const (
-	MaxLabels      = 64             // of a device
-	MaxLabelLength = layers.MaxWord // characters of a name, without SaidPrefix, or of a value
-)
+// MaxLabels is how many labels a device may have.
+const MaxLabels = 64
 
 // Check returns the first invalid name and its error; a nil error if all labels are valid.
 func (l Labels) Check() (name string, err error) {
