@@ -61,15 +61,7 @@ var (
 	viewKeys    = [][2]string{{"summary", "what the view is for"}, {"rules", "which request leads to which storage"}, {"parameters", "values that requests may have"}}
 	ruleKeys    = [][2]string{{"request", "path in snapctl and snap set"}, {"storage", "path in the storage schema"}, {"access", "read, write or read-write"}, {"content", "rules for what is inside"}}
 	storageKeys = [][2]string{{"aliases", "types with a name"}}
-	anyKeys     = [][2]string{{"type", "the type"}, {"ephemeral", "true: it is not stored; hooks load and save it"}, {"visibility", "secret: ordinary users do not see it"}}
-	typeKeys    = map[string][][2]string{
-		"map":    {{"schema", "its entries"}, {"required", "entries that have to be there"}, {"keys", "type of its keys"}, {"values", "type of its values"}},
-		"array":  {{"values", "type of its elements"}, {"unique", "true: no element twice"}},
-		"string": {{"pattern", "regular expression"}, {"choices", "the only texts"}},
-		"int":    {{"min", "smallest number"}, {"max", "largest number"}, {"choices", "the only numbers"}},
-		"number": {{"min", "smallest number"}, {"max", "largest number"}, {"choices", "the only numbers"}},
-	}
-	types = [][2]string{{"string", "a text"}, {"int", "a whole number"}, {"number", "a number"}, {"bool", "true or false"}, {"map", "entries with names"},
+	types       = [][2]string{{"string", "a text"}, {"int", "a whole number"}, {"number", "a number"}, {"bool", "true or false"}, {"map", "entries with names"},
 		{"array", "a list"}, {"any", "anything"}}
 	plugKeys = [][2]string{{"interface", "confdb"}, {"account", "the account of the confdb-schema"}, {"view", "SCHEMA/VIEW"}, {"role", "custodian, or left out"}}
 )
@@ -239,16 +231,16 @@ func (p *Project) typeItems(s *Schema, c context, rest []string) []suggestion {
 	case c.key && (len(rest) == 0 || definition):
 		node := s.at(rest)
 		known := typeOf(node)
-		lists := [][][2]string{anyKeys}
-		if more, ok := typeKeys[known]; ok {
-			lists = [][][2]string{more, anyKeys}
+		lists := [][][2]string{document.CommonKeys()}
+		if more := document.TypeKeys(known); more != nil {
+			lists = [][][2]string{more, document.CommonKeys()}
 		} else {
 			for _, name := range []string{"map", "array", "string", "int"} {
-				lists = append(lists, typeKeys[name])
+				lists = append(lists, document.TypeKeys(name))
 			}
 		}
 		if len(rest) == 0 {
-			lists = append([][][2]string{typeKeys["map"], storageKeys}, anyKeys)
+			lists = [][][2]string{document.TypeKeys("map"), storageKeys, document.CommonKeys()}
 		}
 		return keywords(lists...)
 	case c.key:

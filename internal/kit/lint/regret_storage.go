@@ -97,18 +97,18 @@ func references(n *document.Node, texts map[string]bool) {
 	}
 }
 
-// constraints lists the keys that snapd reads of a definition, by type. It also reads type, ephemeral and visibility.
-var constraints = map[string][]string{
-	"string": {"choices", "pattern"}, "int": {"choices", "min", "max"}, "number": {"choices", "min", "max"},
-	"map": {"schema", "required", "keys", "values"}, "array": {"values", "unique"},
-}
-
 // checkDefinition checks the keys and values of a definition in the document.
 func (c *checker) checkDefinition(n *document.Node, d schema.Definition) {
 	if !n.Is(document.Map) || d.Refused() {
 		return
 	}
-	read := []string{"type", "ephemeral", "visibility"}
+	var read []string
+	add := func(keys [][2]string) {
+		for _, key := range keys {
+			read = append(read, key[0])
+		}
+	}
+	add(document.CommonKeys())
 	if d.Alias != "" {
 		c.unknown(n, "where an alias is used", read...)
 		return
@@ -116,7 +116,8 @@ func (c *checker) checkDefinition(n *document.Node, d schema.Definition) {
 	if n == c.storage {
 		read = append(read, "aliases")
 	}
-	c.unknown(n, "of a type "+d.Kind(), append(read, constraints[d.Kind()]...)...)
+	add(document.TypeKeys(d.Kind()))
+	c.unknown(n, "of a type "+d.Kind(), read...)
 	min, max := d.Bounds()
 	for name, bound := range map[string]string{"min": min, "max": max} {
 		if entry := n.Entry(name); bound != "" && entry.Value.Kind == document.Null {
@@ -156,15 +157,11 @@ func anchored(re *syntax.Regexp, begin bool) bool {
 	return false
 }
 
-var secretWords = []string{"password", "passwd", "passphrase", "psk", "secret", "secret-key", "private-key", "api-key", "token",
-	"credential", "credentials"}
-
 func (c *checker) checkNamedSecret(at step) {
 	if len(at.way) == 0 || at.secret || at.Refused() || at.Kind() != "string" && at.Kind() != "any" {
 		return
 	}
-	name := at.way[len(at.way)-1]
-	if !slices.ContainsFunc(secretWords, func(word string) bool { return name == word || strings.HasSuffix(name, "-"+word) }) {
+	if !document.SecretName(at.way[len(at.way)-1]) {
 		return
 	}
 	if c.anyRule(func(r *ruleModel) bool { return r.Readable && agree(r.Storage, at.way) }) {

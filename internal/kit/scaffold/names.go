@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"aspects-poc/internal/document"
 	"aspects-poc/internal/kit/keep"
 	"aspects-poc/registry/confdb/path"
 )
@@ -114,7 +115,7 @@ func (n *node) fields(doc *keep.Document, prefix string, secrets bool) (list []f
 	for _, child := range n.below {
 		request := strings.TrimPrefix(prefix+"."+child.name, ".")
 		if child.entry == nil {
-			list = append(list, child.fields(doc, request, secrets || secretName(child.name) || secretNames(child.name))...)
+			list = append(list, child.fields(doc, request, secrets || document.SecretName(child.name) || secretNames(child.name))...)
 			continue
 		}
 		f := field{Request: request, Name: child.name, Entry: child.entry, Like: doc.Literal(child.entry), Secret: child.secret(secrets)}
@@ -159,21 +160,10 @@ func quotesOf(text string) string {
 // secretNames reports whether a key is named like several secrets. Numbers such as max_tokens may have such names, too.
 func secretNames(name string) bool {
 	one, several := strings.CutSuffix(name, "s")
-	return several && one != "pin" && !strings.HasSuffix(one, "-pin") && secretName(one)
-}
-
-// secretName reports whether a key is named like a secret.
-func secretName(name string) bool {
-	for _, word := range []string{"password", "passwd", "passphrase", "psk", "secret", "secret-key", "private-key", "api-key", "token",
-		"credential", "credentials", "access-key", "auth-key", "pin", "apikey", "pwd", "bearer"} {
-		if name == word || strings.HasSuffix(name, "-"+word) {
-			return true
-		}
-	}
-	return false
+	return several && one != "pin" && !strings.HasSuffix(one, "-pin") && document.SecretName(one)
 }
 
 // secretValue reports whether the key of a value, not of a map, is named like a secret. A map auth has other values, too.
 func secretValue(name string) bool {
-	return secretName(name) || name == "auth" || strings.HasSuffix(name, "-auth")
+	return document.SecretName(name) || name == "auth" || strings.HasSuffix(name, "-auth")
 }
