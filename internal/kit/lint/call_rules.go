@@ -67,7 +67,7 @@ func (c *snapChecker) checkCalls(snap *Snap, h *script, kind string) {
 		switch {
 		case p == nil:
 			hint := didYouMean(name, snap.confdbs())
-			add("hook-unknown-plug", "cannot find plug :%s for snap %q%s", name, snap.Name, hint).Fix = meantPlug(h, call.At, name, suggested(hint))
+			add("hook-unknown-plug", "cannot find plug :%s for snap %q%s", name, snap.Name, hint.ending).Fix = meantPlug(h, call.At, name, hint.name)
 			continue
 		case p.Interface == "registry", mistaken(p): // reported at the plug
 			continue
@@ -126,7 +126,7 @@ func (c *snapChecker) checkTable(snap *Snap) {
 	}
 	for _, plug := range []snapfile.Word{snap.Table.Admin, snap.Table.Secrets} {
 		if plug.Text != "" && !snap.Plug(plug.Text).Confdb() {
-			c.addTo(snap.Table.File, "hook-unknown-plug", plug.At, "cannot find plug :%s for snap %q%s", plug.Text, snap.Name, didYouMean(plug.Text, snap.confdbs()))
+			c.addTo(snap.Table.File, "hook-unknown-plug", plug.At, "cannot find plug :%s for snap %q%s", plug.Text, snap.Name, didYouMean(plug.Text, snap.confdbs()).ending)
 		}
 	}
 	check := func(plug, verb string, requests []snapfile.Word) {
@@ -213,7 +213,7 @@ func (c *snapChecker) refusedRequest(p *snapfile.Plug, verb, request string) (re
 			others = append(others, r.Request.Bare())
 		}
 	}
-	hint := didYouMean(request, others)
+	hint := didYouMean(request, others).ending
 	for _, other := range others {
 		if hint == "" && strings.HasSuffix(other, "."+request) { // the request of a rule without one is its storage path
 			hint = "; the view has " + strconv.Quote(other)

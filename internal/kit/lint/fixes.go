@@ -63,22 +63,8 @@ func inner(text *edit.Text, at document.Position, was string) (start, end docume
 	return at, end, true
 }
 
-// suggested returns the name that a message of didYouMean suggests; "" if there is none, or if there are several.
-func suggested(hint string) string {
-	_, rest, found := strings.Cut(hint, "did you mean ")
-	if !found || strings.Contains(rest, " or ") || strings.Contains(rest, " instead of ") {
-		return ""
-	}
-	name, err := strconv.Unquote(strings.TrimSuffix(rest, "?"))
-	if err != nil {
-		return ""
-	}
-	return name
-}
-
-// meantKey returns the fix for a misspelt key. hint is the result of didYouMean.
-func meantKey(text *edit.Text, file string, entry document.Entry, hint string) *edit.Fix {
-	name := suggested(hint)
+// meantKey returns the fix for a misspelt key. name is the key that was meant; "" if it is not known.
+func meantKey(text *edit.Text, file string, entry document.Entry, name string) *edit.Fix {
 	if name == "" {
 		return nil
 	}

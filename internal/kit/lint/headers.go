@@ -110,8 +110,9 @@ func (c *checker) checkHeaders() {
 		case !path.ValidSubkey(entry.Key):
 			c.add("header", entry.KeyPos, "invalid header name: %q", entry.Key)
 		case !known[entry.Key]:
-			help := question(didYouMean(entry.Key, absent(doc.Headers, slices.Sorted(maps.Keys(known)))))
-			c.advise(help, "unknown-key", entry.KeyPos, "snapd does not read the header %q", entry.Key).Fix = meantKey(c.fixable(), c.doc.File, entry, help)
+			hint := didYouMean(entry.Key, absent(doc.Headers, slices.Sorted(maps.Keys(known))))
+			c.advise(hint.question(), "unknown-key", entry.KeyPos, "snapd does not read the header %q", entry.Key).Fix =
+				meantKey(c.fixable(), c.doc.File, entry, hint.name)
 		}
 	}
 }

@@ -9,33 +9,47 @@ import (
 	"aspects-poc/internal/nearest"
 )
 
-// instead returns the end of a message about missing keys of a map. It suggests a key for one of the map's keys that is similar; "" if
-// there is none.
-func instead(of *document.Node, missing ...string) string {
+// A guess suggests what was meant. The zero value suggests nothing.
+type guess struct {
+	ending string // ends a message: "; did you mean …?"
+	name   string // the only suggested name; "" if there are several
+	given  string // the key that name replaces; "" if no key is missing
+}
+
+// question returns the guess as a text of its own.
+func (g guess) question() string { return strings.TrimPrefix(g.ending, "; ") }
+
+// probably returns a guess of one name.
+func probably(name string) guess {
+	return guess{ending: "; did you mean " + strconv.Quote(name) + "?", name: name}
+}
+
+// instead suggests a missing key for one of the keys of a map that is similar.
+func instead(of *document.Node, missing ...string) guess {
 	for _, key := range missing {
 		if of.Get(key) != nil {
 			continue
 		}
 		for _, given := range of.Keys() {
 			if !slices.Contains(missing, given) && len(nearest.Names(given, []string{key})) > 0 {
-				return "; did you mean " + strconv.Quote(key) + " instead of " + strconv.Quote(given) + "?"
+				return guess{"; did you mean " + strconv.Quote(key) + " instead of " + strconv.Quote(given) + "?", key, given}
 			}
 		}
 	}
-	return ""
+	return guess{}
 }
 
-// question turns the result of instead or didYouMean into a text of its own.
-func question(ending string) string { return strings.TrimPrefix(ending, "; ") }
-
-// didYouMean returns the end of a message about an unknown name. It suggests the known names that are similar; "" if there are none.
-func didYouMean(name string, known []string) string {
+// didYouMean suggests the known names that are similar to an unknown one.
+func didYouMean(name string, known []string) guess {
 	near := nearest.Names(name, known)
-	if len(near) == 0 {
-		return ""
+	switch len(near) {
+	case 0:
+		return guess{}
+	case 1:
+		return probably(near[0])
 	}
 	for i := range near {
 		near[i] = strconv.Quote(near[i])
 	}
-	return "; did you mean " + strings.Join(near, " or ") + "?"
+	return guess{ending: "; did you mean " + strings.Join(near, " or ") + "?"}
 }

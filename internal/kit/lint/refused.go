@@ -56,8 +56,8 @@ func (c *checker) refuseStorage(fault *faults.Fault) {
 		parent, _ := c.storage.Follow(fault.At[:last]...)
 		at = parent.Entry(fault.At[last]).KeyPos
 	}
-	help := cmp.Or(unquoted(fault.Cause, node), meant(fault, node))
-	c.advise(help, "storage", at, "%s", fault).Fix = c.correct(fault, node, help)
+	hint := meant(fault, node)
+	c.advise(cmp.Or(unquoted(fault.Cause, node), hint.question()), "storage", at, "%s", fault).Fix = c.correct(fault, node, hint)
 }
 
 func (c *checker) refuseView(view document.Entry, fault *faults.Fault) {
@@ -66,8 +66,8 @@ func (c *checker) refuseView(view document.Entry, fault *faults.Fault) {
 		code = "alias-alternatives"
 	}
 	node, _ := view.Value.Follow(fault.At...)
-	help := meant(fault, node)
-	c.advise(help, code, viewPosition(view, fault), "%s", fault).Fix = c.correct(fault, node, help)
+	hint := meant(fault, node)
+	c.advise(hint.question(), code, viewPosition(view, fault), "%s", fault).Fix = c.correct(fault, node, hint)
 }
 
 // inBody is fixable for the storage schema. It returns nil also if the storage schema is a text inside the document.
@@ -78,26 +78,20 @@ func (c *checker) inBody() *edit.Text {
 	return c.fixable()
 }
 
-// correct returns the fix for a misspelt type or key. help is the result of meant, and node is the part with the fault.
-func (c *checker) correct(fault *faults.Fault, node *document.Node, help string) *edit.Fix {
+// correct returns the fix for a misspelt type or key. hint is the result of meant, and node is the part with the fault.
+func (c *checker) correct(fault *faults.Fault, node *document.Node, hint guess) *edit.Fix {
 	var unknown *schema.UnknownTypeError
 	text := c.inBody()
 	switch {
 	case text == nil:
 	case errors.As(fault.Cause, &unknown):
 		for _, at := range []*document.Node{node, node.Get("type")} {
-			if at.String() == unknown.Name && suggested(help) != "" {
-				return rewritten(text, c.doc.File, at.Pos, at.Text, suggested(help))
+			if at.String() == unknown.Name && hint.name != "" {
+				return rewritten(text, c.doc.File, at.Pos, at.Text, hint.name)
 			}
 		}
-	case fault.Missing != nil && node.Is(document.Map):
-		for _, key := range fault.Missing {
-			for _, entry := range node.Entries {
-				if help == question(instead(node, fault.Missing...)) && strings.HasSuffix(help, strconv.Quote(key)+" instead of "+strconv.Quote(entry.Key)+"?") {
-					return rewritten(text, c.doc.File, entry.KeyPos, entry.Key, key)
-				}
-			}
-		}
+	case hint.given != "":
+		return rewritten(text, c.doc.File, node.Entry(hint.given).KeyPos, hint.given, hint.name)
 	}
 	return nil
 }
@@ -123,19 +117,19 @@ var elsewhere = map[string]string{"integer": "int", "float": "number", "double":
 	"text": "string", "boolean": "bool", "object": "map", "dict": "map", "dictionary": "map", "mapping": "map", "list": "array",
 	"sequence": "array", "tuple": "array", "set": "array"}
 
-// meant returns a question that suggests a correction, or "" if nothing is similar. node is the part with the fault.
-func meant(fault *faults.Fault, node *document.Node) string {
+// meant suggests a correction. node is the part with the fault.
+func meant(fault *faults.Fault, node *document.Node) guess {
 	var unknown *schema.UnknownTypeError
 	switch {
 	case fault.Missing != nil:
-		return question(instead(node, fault.Missing...))
+		return instead(node, fault.Missing...)
 	case !errors.As(fault.Cause, &unknown):
-		return ""
+		return guess{}
 	}
 	if ours := elsewhere[strings.ToLower(unknown.Name)]; ours != "" {
-		return question("; did you mean " + strconv.Quote(ours) + "?")
+		return probably(ours)
 	}
-	return question(didYouMean(unknown.Name, []string{"int", "number", "string", "bool", "map", "array", "any"}))
+	return didYouMean(unknown.Name, []string{"int", "number", "string", "bool", "map", "array", "any"})
 }
 
 // unquoted returns help about a text in the place of a number or bool, or "" if cause is another error.

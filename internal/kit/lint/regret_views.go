@@ -90,8 +90,9 @@ func (c *checker) unknown(n *document.Node, where string, known ...string) {
 	}
 	for _, entry := range n.Entries {
 		if !slices.Contains(known, entry.Key) {
-			help := question(didYouMean(entry.Key, absent(n, known)))
-			c.advise(help, "unknown-key", entry.KeyPos, "snapd ignores %q %s", entry.Key, where).Fix = meantKey(c.inBody(), c.doc.File, entry, help)
+			hint := didYouMean(entry.Key, absent(n, known))
+			c.advise(hint.question(), "unknown-key", entry.KeyPos, "snapd ignores %q %s", entry.Key, where).Fix =
+				meantKey(c.inBody(), c.doc.File, entry, hint.name)
 		}
 	}
 }

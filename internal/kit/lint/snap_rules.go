@@ -174,18 +174,18 @@ func (c *snapChecker) checkPlug(snap *Snap, p *snapfile.Plug) bool {
 		role = cmp.Or(given.Text, "none") // an empty role is not the same as no role, and is refused
 	}
 	if attribute, reason := snapfile.Refused(p.Account, p.View, role); reason != "" {
-		hint := ""
+		var hint guess
 		if strings.HasPrefix(reason, "confdb plug must have an") || strings.HasPrefix(reason, `confdb plug must have a "`) {
 			hint = instead(p.Entry.Value, attribute)
 		}
-		c.report(snap.File, question(hint), "plug", p.At(attribute), "%s", reason)
+		c.report(snap.File, hint.question(), "plug", p.At(attribute), "%s", reason)
 		return false
 	}
 	for _, entry := range entriesOf(p.Entry.Value) {
 		attributes := []string{"interface", "account", "view", "role"}
-		if hint := didYouMean(entry.Key, absent(p.Entry.Value, attributes)); hint != "" && !slices.Contains(attributes, entry.Key) {
-			c.report(snap.File, question(hint), "unknown-key", entry.KeyPos, "snapd does not read %q of a confdb plug", entry.Key).Fix =
-				meantKey(edit.NewText(snap.Text), snap.File, entry, hint)
+		if hint := didYouMean(entry.Key, absent(p.Entry.Value, attributes)); hint.ending != "" && !slices.Contains(attributes, entry.Key) {
+			c.report(snap.File, hint.question(), "unknown-key", entry.KeyPos, "snapd does not read %q of a confdb plug", entry.Key).Fix =
+				meantKey(edit.NewText(snap.Text), snap.File, entry, hint.name)
 		}
 	}
 	schema, view, _ := strings.Cut(p.View, "/")
@@ -205,9 +205,9 @@ func (c *snapChecker) checkPlug(snap *Snap, p *snapfile.Plug) bool {
 	}
 	if c.doc.Headers.Get("views").Get(view) == nil {
 		hint := didYouMean(view, c.doc.Headers.Get("views").Keys())
-		found := c.addTo(snap.File, "plug-view", p.At("view"), "plug %q is for view %q, and %s has no such view%s", p.Name, view, schema, hint)
-		if name := suggested(hint); name != "" {
-			found.Fix = rewrittenPlug(snap, p, "view", schema+"/"+name)
+		found := c.addTo(snap.File, "plug-view", p.At("view"), "plug %q is for view %q, and %s has no such view%s", p.Name, view, schema, hint.ending)
+		if hint.name != "" {
+			found.Fix = rewrittenPlug(snap, p, "view", schema+"/"+hint.name)
 		}
 	} else if !snap.hasTwin(p) && !slices.Contains([]string{view, schema + "-" + view, p.Account + "-" + schema + "-" + view}, p.Name) {
 		c.addTo(snap.File, "plug-name", p.Entry.KeyPos, "plug %q is for view %q of %s: name it %s-%s, as hooks are named after their plug",
@@ -224,7 +224,7 @@ func (c *snapChecker) noSchema(snap *Snap, p *snapfile.Plug, schema string) {
 	c.missing = append(c.missing, schema)
 	given := append([]string{c.doc.Header("name")}, c.options.Schemas...)
 	slices.Sort(given)
-	c.addTo(snap.File, "schema-missing", p.At("view"), "no file of the confdb-schema %q is given%s", schema, didYouMean(schema, slices.Compact(given)))
+	c.addTo(snap.File, "schema-missing", p.At("view"), "no file of the confdb-schema %q is given%s", schema, didYouMean(schema, slices.Compact(given)).ending)
 }
 
 // checkEphemeral reports a view whose ephemeral data no custodian loads or saves. snapd itself does not store such data.
@@ -315,16 +315,16 @@ func (c *snapChecker) checkHook(snap *Snap, h *script) {
 			break
 		}
 		hint := didYouMean(h.Name, snapfile.Names(plugs))
-		add("hook-never-runs", "snapd knows no hook %q%s", h.Name, hint).Fix = renameHook(snap, h, suggested(hint))
+		add("hook-never-runs", "snapd knows no hook %q%s", h.Name, hint.ending).Fix = renameHook(snap, h, hint.name)
 	case p == nil && snap.open && !strings.Contains(kind, "-view-"): // one that an extension brings
 	case p == nil:
 		hint := didYouMean(name, plugs)
-		if hint == "" {
+		if hint.ending == "" {
 			hint = didYouMean(h.Name, snapfile.Names(plugs))
 		}
-		found := add("hook-plug", "hook %q is for plug %q, and snap %q has no such plug%s", h.Name, name, snap.Name, hint)
-		if meant := suggested(hint); meant != "" {
-			found.Fix = renameHook(snap, h, kind+strings.TrimPrefix(meant, kind))
+		found := add("hook-plug", "hook %q is for plug %q, and snap %q has no such plug%s", h.Name, name, snap.Name, hint.ending)
+		if hint.name != "" {
+			found.Fix = renameHook(snap, h, kind+strings.TrimPrefix(hint.name, kind))
 		}
 	case p.Interface == "registry", mistaken(p): // reported at the plug
 	case strings.Contains(kind, "-view-") && !p.Confdb():
