@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"aspects-poc/roles/server/access"
 	"aspects-poc/roles/server/fleet"
@@ -130,23 +132,23 @@ func refusalOf(err error) *problem {
 	case errors.As(err, &name):
 		return fieldProblem(serverapi.FieldProblem{Field: "name", Message: name.Error()})
 	case errors.As(err, &taken):
-		return newProblem(http.StatusConflict, capital(taken.Error()))
+		return newProblem(http.StatusConflict, Capital(taken.Error()))
 	case errors.As(err, &word):
-		return newProblem(http.StatusNotFound, capital(word.Error()))
+		return newProblem(http.StatusNotFound, Capital(word.Error()))
 	case errors.As(err, &several):
-		return newProblem(http.StatusConflict, capital(several.Error()))
+		return newProblem(http.StatusConflict, Capital(several.Error()))
 	case errors.As(err, &scope):
 		return newProblem(http.StatusForbidden, "This concerns more than what your token is for: "+scope.Error())
 	case errors.As(err, &used):
 		return newProblem(http.StatusConflict, used.Error())
 	case errors.As(err, &during):
-		answer := newProblem(http.StatusConflict, capital(during.Text))
+		answer := newProblem(http.StatusConflict, Capital(during.Text))
 		answer.Type = serverapi.ProblemReleasing
 		return answer
 	case errors.As(err, &stages):
 		return fieldProblem(serverapi.FieldProblem{Field: strings.TrimSuffix("release."+stages.Field, "."), Message: stages.Text})
 	case errors.As(err, &moved):
-		return newProblem(http.StatusConflict, capital(moved.Text))
+		return newProblem(http.StatusConflict, Capital(moved.Text))
 	case errors.As(err, &stale):
 		answer := newProblem(http.StatusPreconditionFailed, "The layer has changed meanwhile: "+stale.Error())
 		answer.Type = serverapi.ProblemStale
@@ -155,8 +157,14 @@ func refusalOf(err error) *problem {
 	return nil
 }
 
-// capital returns a text with a capital first letter.
-func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
+// Capital returns a text with a capital first letter.
+func Capital(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if first == utf8.RuneError {
+		return text
+	}
+	return string(unicode.ToUpper(first)) + text[size:]
+}
 
 type problemRow struct {
 	kind       error

@@ -221,3 +221,11 @@ func TestGivenUp(t *testing.T) {
 		t.Error(log.String())
 	}
 }
+
+func TestCapital(t *testing.T) {
+	for text, want := range map[string]string{"": "", "a device": "A device", "żaba": "Żaba", "1 layer": "1 layer", "\xff": "\xff"} {
+		if got := api.Capital(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

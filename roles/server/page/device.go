@@ -91,9 +91,9 @@ func missing(id uuid.UUID, err error) string {
 	var wrong *fleet.NameError
 	switch {
 	case errors.As(err, &word):
-		return upper(word.Error()) + "."
+		return capital(word.Error())
 	case errors.As(err, &several):
-		return upper(several.Error()) + "."
+		return capital(several.Error())
 	case errors.As(err, &wrong):
 		return "The address " + wrong.Error() + "."
 	case errors.Is(err, fleet.ErrUnknownDevice):
@@ -101,9 +101,6 @@ func missing(id uuid.UUID, err error) string {
 	}
 	return ""
 }
-
-// upper returns a text with a capital first letter.
-func upper(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 // why explains the device's state in a sentence.
 func why(device fleet.View) string {

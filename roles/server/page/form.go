@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"aspects-poc/roles/server/api"
@@ -150,8 +149,7 @@ func said(c echo.Context) string { return done[c.QueryParam("done")] }
 
 // capital returns an error's text as a sentence.
 func capital(text string) string {
-	first, size := utf8.DecodeRuneInString(text)
-	text = string(unicode.ToUpper(first)) + text[size:]
+	text = api.Capital(text)
 	if !strings.HasSuffix(text, ".") {
 		text += "."
 	}
