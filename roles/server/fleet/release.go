@@ -271,8 +271,8 @@ func (w Waiting) Of(revision int64) *int64 {
 	return nil
 }
 
-// seconds returns a time in seconds since 1970; 0 for the zero time.
-func seconds(at time.Time) int64 {
+// Seconds returns a time in seconds since 1970; 0 for the zero time.
+func Seconds(at time.Time) int64 {
 	if at.IsZero() {
 		return 0
 	}

@@ -59,7 +59,7 @@ func (f *Fleet) tally(targets *snapshot, devices []Counted, now time.Time) *tall
 			continue
 		}
 		began := gate.release.Progress.Admit[stage-1].At.Unix()
-		since := max(began, seconds(gate.release.Progress.Resumed), listens)
+		since := max(began, Seconds(gate.release.Progress.Resumed), listens)
 		counts := &t.stages[stage-1]
 		desired := targets.wanted(device.Labels, device.Own, device.ID, false)
 		state, _ := derive(device.Status, device.Verdict, desired)

@@ -10,8 +10,8 @@ import (
 
 // Release returns a release.
 func Release(view fleet.ReleaseView) serverapi.Release {
-	shape := serverapi.Release{ID: view.ID, Layers: []string{}, Author: view.By, At: seconds(view.At), Active: view.Active(),
-		Phase: string(view.Progress.Phase), Since: seconds(view.Progress.Since), Stage: view.Progress.Stage, Waits: view.Waits(),
+	shape := serverapi.Release{ID: view.ID, Layers: []string{}, Author: view.By, At: fleet.Seconds(view.At), Active: view.Active(),
+		Phase: string(view.Progress.Phase), Since: fleet.Seconds(view.Progress.Since), Stage: view.Progress.Stage, Waits: view.Waits(),
 		Why: view.Progress.Why, NeedsWord: view.NeedsPerson(), Plan: plan(view.Plan), Stages: []serverapi.ReleaseCounts{}}
 	for _, layer := range view.Layers {
 		shape.Layers = append(shape.Layers, string(layer))
@@ -19,7 +19,7 @@ func Release(view fleet.ReleaseView) serverapi.Release {
 	for i, stage := range view.Plan.Stages {
 		counts := serverapi.ReleaseCounts{Stage: stage.String()}
 		if i < len(view.Progress.Admit) {
-			counts.Begun = seconds(view.Progress.Admit[i].At)
+			counts.Begun = fleet.Seconds(view.Progress.Admit[i].At)
 		}
 		if i < len(view.Outcome.Stages) {
 			of := view.Outcome.Stages[i]

@@ -21,7 +21,7 @@ func Config(config fleet.Config) (serverapi.Config, error) { return config.Tree(
 func Device(view fleet.View) serverapi.Device {
 	device := serverapi.Device{
 		UUID:       view.ID,
-		Registered: seconds(view.Registered),
+		Registered: fleet.Seconds(view.Registered),
 		IPAddress:  view.IPAddress,
 		Arch:       view.Arch,
 		KeyID:      view.KeyID,
@@ -31,11 +31,11 @@ func Device(view fleet.View) serverapi.Device {
 		State:      view.State.String(),
 		Silent:     view.Silent,
 		Cloned:     view.Cloned,
-		LastSeen:   seconds(view.LastSeen),
+		LastSeen:   fleet.Seconds(view.LastSeen),
 		Sequence:   view.Sequence,
 		Desired: serverapi.Desired{
 			Revision: view.Target.Revision, Hash: view.Target.Hash,
-			SetBy: view.Target.Latest.By, SetAt: seconds(view.Target.Latest.At),
+			SetBy: view.Target.Latest.By, SetAt: fleet.Seconds(view.Target.Latest.At),
 		},
 	}
 	if signing := view.Target.Signing; signing.Evidence != nil {
@@ -119,7 +119,7 @@ func DeviceTarget(target fleet.Target, explain bool) (serverapi.DeviceTarget, er
 func Signature(book *signed.Book, stored fleet.Signature) serverapi.Signature {
 	s := book.Statement
 	return serverapi.Signature{Number: s.Number, Fleet: s.Fleet, By: book.Signer.Name, At: s.At, Devices: s.Devices,
-		Revision: stored.Revision, SetBy: stored.By, SetAt: seconds(stored.At), Signed: book.Signed}
+		Revision: stored.Revision, SetBy: stored.By, SetAt: fleet.Seconds(stored.At), Signed: book.Signed}
 }
 
 // Layer returns a layer.
@@ -131,7 +131,7 @@ func Layer(layer fleet.Layer) (serverapi.Layer, error) {
 	hash, err := serverapi.HashJSON([]byte(layer.Config.String()))
 	return serverapi.Layer{
 		Layer: string(layer.Name), Selector: layer.Selector.String(), Priority: layer.Priority, Config: config,
-		Revision: layer.Revision, Hash: hash, SetBy: layer.By, SetAt: seconds(layer.At),
+		Revision: layer.Revision, Hash: hash, SetBy: layer.By, SetAt: fleet.Seconds(layer.At),
 	}, err
 }
 
@@ -141,7 +141,7 @@ const mostLayers = 100
 // Secret returns a named secret as in a list.
 func Secret(secret fleet.ShownSecret) serverapi.Secret {
 	shape := serverapi.Secret{Name: secret.Name, Digest: secret.Digest, Revision: secret.Revision, SetBy: secret.By,
-		SetAt: seconds(secret.At), Layers: []string{}, MoreLayers: max(0, len(secret.Layers)-mostLayers)}
+		SetAt: fleet.Seconds(secret.At), Layers: []string{}, MoreLayers: max(0, len(secret.Layers)-mostLayers)}
 	for _, layer := range secret.Layers[:len(secret.Layers)-shape.MoreLayers] {
 		shape.Layers = append(shape.Layers, string(layer))
 	}
@@ -151,13 +151,13 @@ func Secret(secret fleet.ShownSecret) serverapi.Secret {
 // SecretSet returns a named secret after a change, and the number of devices whose targets have changed.
 func SecretSet(secret fleet.ShownSecret, devices int) serverapi.SecretSet {
 	return serverapi.SecretSet{Name: secret.Name, Digest: secret.Digest, Revision: secret.Revision, SetBy: secret.By,
-		SetAt: seconds(secret.At), Devices: devices}
+		SetAt: fleet.Seconds(secret.At), Devices: devices}
 }
 
 // Entry returns an entry of the history.
 func Entry(entry fleet.Entry) (serverapi.HistoryEntry, error) {
 	shape := serverapi.HistoryEntry{
-		Revision: entry.Revision, At: seconds(entry.At), Author: entry.By, Layer: string(entry.Layer),
+		Revision: entry.Revision, At: fleet.Seconds(entry.At), Author: entry.By, Layer: string(entry.Layer),
 		Action: action(entry.Action), Restores: entry.Restores, Selector: entry.Selector.String(), Priority: entry.Priority,
 		Labels: entry.Labels, Name: entry.Name, Step: entry.Step,
 	}
@@ -309,12 +309,4 @@ func Events(notice fleet.Notice) []serverapi.Event {
 		return events
 	}
 	return []serverapi.Event{{Kind: "lost"}}
-}
-
-// seconds returns a time in the API's form; 0 for the zero time.
-func seconds(at time.Time) int64 {
-	if at.IsZero() {
-		return 0
-	}
-	return at.Unix()
 }
