@@ -12,36 +12,6 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// acts has the audit log's name for each changing route: a verb and a thing, with the parameters of the path.
-var acts = map[string]string{
-	"PUT /target-config/":              "set layers/everyone",
-	"DELETE /devices/:uuid/":           "delete devices/:uuid",
-	"PATCH /devices/:uuid/labels/":     "label devices/:uuid",
-	"PUT /devices/:uuid/name/":         "name devices/:uuid",
-	"DELETE /devices/:uuid/name/":      "unname devices/:uuid",
-	"POST /devices/:uuid/approve/":     "approve devices/:uuid",
-	"POST /devices/:uuid/revoke/":      "revoke devices/:uuid",
-	"DELETE /devices/:uuid/cloned/":    "unmark devices/:uuid",
-	"DELETE /revoked-keys/:key/":       "allow keys/:key",
-	"POST /targets/":                   "apply layers",
-	"PUT /targets/everyone/":           "set layers/everyone",
-	"DELETE /targets/everyone/":        "remove layers/everyone",
-	"PUT /targets/labels/:name/":       "set layers/labels/:name",
-	"DELETE /targets/labels/:name/":    "remove layers/labels/:name",
-	"PUT /targets/devices/:uuid/":      "set layers/devices/:uuid",
-	"DELETE /targets/devices/:uuid/":   "remove layers/devices/:uuid",
-	"PUT /secrets/:name/":              "set secrets/:name",
-	"DELETE /secrets/:name/":           "remove secrets/:name",
-	"PUT /signature/":                  "sign signature",
-	"DELETE /signature/":               "remove signature",
-	"POST /history/:revision/restore/": "restore revisions/:revision",
-	"POST /releases/:id/go/":           "go releases/:id",
-	"POST /releases/:id/halt/":         "halt releases/:id",
-	"POST /releases/:id/undo/":         "undo releases/:id",
-	"POST /tokens/":                    "create tokens",
-	"DELETE /tokens/:name/":            "revoke tokens/:name",
-}
-
 // audited returns the middleware of an operators' route. It begins the record of an act, which the store writes with
 // the change. If the act changes nothing, the record is written before the answer. It also counts requests without a
 // valid token.

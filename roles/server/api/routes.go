@@ -101,64 +101,64 @@ type Route struct {
 
 // api returns the table of routes without the documentation. The annotations of a route are at its handler.
 func (h *handlers) api() []Route {
-	list := []Route{
+	return []Route{
 		{http.MethodPost, "/register/", access.Register, h.register, &Takes{Body: true}, ""},
 		{http.MethodPost, "/poll/", access.Poll, h.poll, &Takes{Body: true}, ""},
 		{http.MethodPost, "/keys/", access.Poll, h.replaceKey, &Takes{Body: true}, ""},
 		{http.MethodGet, "/state/:uuid/", access.Read, h.state, &Takes{}, ""},
 		{http.MethodGet, "/target-config/", access.Read, h.getTarget, &Takes{Tags: true}, ""},
-		{http.MethodPut, "/target-config/", access.Write, h.putTarget, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
+		{http.MethodPut, "/target-config/", access.Write, h.putTarget, &Takes{Query: "dry-run", Body: true, Tags: true}, "set layers/everyone"},
 
 		{http.MethodGet, "/devices/", access.Read, h.listDevices, &Takes{Query: "selector state silent cloned name q limit after"}, ""},
 		{http.MethodGet, "/devices/:uuid/", access.Read, h.getDevice, &Takes{}, ""},
-		{http.MethodDelete, "/devices/:uuid/", access.Administer, h.deleteDevice, &Takes{}, ""},
-		{http.MethodPatch, "/devices/:uuid/labels/", access.WriteInScope, h.patchLabels, &Takes{Body: true}, ""},
-		{http.MethodPut, "/devices/:uuid/name/", access.Write, h.putName, &Takes{Body: true}, ""},
-		{http.MethodDelete, "/devices/:uuid/name/", access.Write, h.deleteName, &Takes{}, ""},
-		{http.MethodPost, "/devices/:uuid/approve/", access.ApproveInScope, h.approveDevice, &Takes{}, ""},
-		{http.MethodPost, "/devices/:uuid/revoke/", access.ApproveInScope, h.revokeDevice, &Takes{}, ""},
-		{http.MethodDelete, "/devices/:uuid/cloned/", access.WriteInScope, h.deleteCloned, &Takes{}, ""},
+		{http.MethodDelete, "/devices/:uuid/", access.Administer, h.deleteDevice, &Takes{}, "delete devices/:uuid"},
+		{http.MethodPatch, "/devices/:uuid/labels/", access.WriteInScope, h.patchLabels, &Takes{Body: true}, "label devices/:uuid"},
+		{http.MethodPut, "/devices/:uuid/name/", access.Write, h.putName, &Takes{Body: true}, "name devices/:uuid"},
+		{http.MethodDelete, "/devices/:uuid/name/", access.Write, h.deleteName, &Takes{}, "unname devices/:uuid"},
+		{http.MethodPost, "/devices/:uuid/approve/", access.ApproveInScope, h.approveDevice, &Takes{}, "approve devices/:uuid"},
+		{http.MethodPost, "/devices/:uuid/revoke/", access.ApproveInScope, h.revokeDevice, &Takes{}, "revoke devices/:uuid"},
+		{http.MethodDelete, "/devices/:uuid/cloned/", access.WriteInScope, h.deleteCloned, &Takes{}, "unmark devices/:uuid"},
 		{http.MethodGet, "/devices/:uuid/target/", access.Read, h.getDeviceTarget, &Takes{Query: "explain"}, ""},
 		{http.MethodGet, "/devices/:uuid/stats/", access.Read, h.getStats, &Takes{Query: "since step"}, ""},
 
 		{http.MethodGet, "/revoked-keys/", access.Read, h.listRevokedKeys, &Takes{}, ""},
-		{http.MethodDelete, "/revoked-keys/:key/", access.Administer, h.allowKey, &Takes{}, ""},
+		{http.MethodDelete, "/revoked-keys/:key/", access.Administer, h.allowKey, &Takes{}, "allow keys/:key"},
 
 		{http.MethodGet, "/targets/", access.Read, h.listTargets, &Takes{Query: "limit after"}, ""},
-		{http.MethodPost, "/targets/", access.WriteInScope, h.changeTargets, &Takes{Query: "dry-run full after", Body: true, Ask: access.Read}, ""},
+		{http.MethodPost, "/targets/", access.WriteInScope, h.changeTargets, &Takes{Query: "dry-run full after", Body: true, Ask: access.Read}, "apply layers"},
 		{http.MethodGet, "/schema/", access.Read, h.getSchema, &Takes{}, ""},
 		{http.MethodGet, "/targets/everyone/", access.Read, h.getEveryone, &Takes{Tags: true}, ""},
-		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
-		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, &Takes{Query: "dry-run", Tags: true}, ""},
+		{http.MethodPut, "/targets/everyone/", access.Write, h.putEveryone, &Takes{Query: "dry-run", Body: true, Tags: true}, "set layers/everyone"},
+		{http.MethodDelete, "/targets/everyone/", access.Write, h.deleteEveryone, &Takes{Query: "dry-run", Tags: true}, "remove layers/everyone"},
 		{http.MethodGet, "/targets/labels/:name/", access.Read, h.getLabelLayer, &Takes{Tags: true}, ""},
-		{http.MethodPut, "/targets/labels/:name/", access.WriteInScope, h.putLabelLayer, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
-		{http.MethodDelete, "/targets/labels/:name/", access.WriteInScope, h.deleteLabelLayer, &Takes{Query: "dry-run", Tags: true}, ""},
+		{http.MethodPut, "/targets/labels/:name/", access.WriteInScope, h.putLabelLayer, &Takes{Query: "dry-run", Body: true, Tags: true}, "set layers/labels/:name"},
+		{http.MethodDelete, "/targets/labels/:name/", access.WriteInScope, h.deleteLabelLayer, &Takes{Query: "dry-run", Tags: true}, "remove layers/labels/:name"},
 		{http.MethodGet, "/targets/devices/:uuid/", access.Read, h.getDeviceLayer, &Takes{Tags: true}, ""},
-		{http.MethodPut, "/targets/devices/:uuid/", access.WriteInScope, h.putDeviceLayer, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
-		{http.MethodDelete, "/targets/devices/:uuid/", access.WriteInScope, h.deleteDeviceLayer, &Takes{Query: "dry-run", Tags: true}, ""},
+		{http.MethodPut, "/targets/devices/:uuid/", access.WriteInScope, h.putDeviceLayer, &Takes{Query: "dry-run", Body: true, Tags: true}, "set layers/devices/:uuid"},
+		{http.MethodDelete, "/targets/devices/:uuid/", access.WriteInScope, h.deleteDeviceLayer, &Takes{Query: "dry-run", Tags: true}, "remove layers/devices/:uuid"},
 
 		{http.MethodGet, "/secrets/", access.Read, h.listSecrets, &Takes{}, ""},
-		{http.MethodPut, "/secrets/:name/", access.Administer, h.putSecret, &Takes{Query: "dry-run", Body: true, Tags: true}, ""},
-		{http.MethodDelete, "/secrets/:name/", access.Administer, h.deleteSecret, &Takes{Tags: true}, ""},
+		{http.MethodPut, "/secrets/:name/", access.Administer, h.putSecret, &Takes{Query: "dry-run", Body: true, Tags: true}, "set secrets/:name"},
+		{http.MethodDelete, "/secrets/:name/", access.Administer, h.deleteSecret, &Takes{Tags: true}, "remove secrets/:name"},
 
 		{http.MethodGet, "/signature/", access.Read, h.getSignature, &Takes{Query: "manifest"}, ""},
-		{http.MethodPut, "/signature/", access.Write, h.putSignature, &Takes{Body: true}, ""},
-		{http.MethodDelete, "/signature/", access.Administer, h.deleteSignature, &Takes{}, ""},
+		{http.MethodPut, "/signature/", access.Write, h.putSignature, &Takes{Body: true}, "sign signature"},
+		{http.MethodDelete, "/signature/", access.Administer, h.deleteSignature, &Takes{}, "remove signature"},
 
 		{http.MethodGet, "/history/", access.Read, h.listHistory, &Takes{Query: "layer limit before"}, ""},
 		{http.MethodGet, "/history/:revision/", access.Read, h.getEntry, &Takes{}, ""},
 		{http.MethodGet, "/history/:revision/diff/", access.Read, h.getDiff, &Takes{Query: "against"}, ""},
-		{http.MethodPost, "/history/:revision/restore/", access.WriteInScope, h.restore, &Takes{}, ""},
+		{http.MethodPost, "/history/:revision/restore/", access.WriteInScope, h.restore, &Takes{}, "restore revisions/:revision"},
 
 		{http.MethodGet, "/releases/", access.Read, h.listReleases, &Takes{Query: "limit before"}, ""},
 		{http.MethodGet, "/releases/:id/", access.Read, h.getRelease, &Takes{}, ""},
-		{http.MethodPost, "/releases/:id/go/", access.Approve, h.goRelease, &Takes{}, ""},
-		{http.MethodPost, "/releases/:id/halt/", access.WriteInScope, h.haltRelease, &Takes{}, ""},
-		{http.MethodPost, "/releases/:id/undo/", access.WriteInScope, h.undoRelease, &Takes{}, ""},
+		{http.MethodPost, "/releases/:id/go/", access.Approve, h.goRelease, &Takes{}, "go releases/:id"},
+		{http.MethodPost, "/releases/:id/halt/", access.WriteInScope, h.haltRelease, &Takes{}, "halt releases/:id"},
+		{http.MethodPost, "/releases/:id/undo/", access.WriteInScope, h.undoRelease, &Takes{}, "undo releases/:id"},
 
 		{http.MethodGet, "/tokens/", access.Administer, h.listTokens, &Takes{}, ""},
-		{http.MethodPost, "/tokens/", access.Administer, h.createToken, &Takes{Body: true}, ""},
-		{http.MethodDelete, "/tokens/:name/", access.Administer, h.revokeToken, &Takes{}, ""},
+		{http.MethodPost, "/tokens/", access.Administer, h.createToken, &Takes{Body: true}, "create tokens"},
+		{http.MethodDelete, "/tokens/:name/", access.Administer, h.revokeToken, &Takes{}, "revoke tokens/:name"},
 		{http.MethodGet, "/whoami/", access.Read, h.whoami, &Takes{}, ""},
 		{http.MethodGet, "/audit/", access.Administer, h.listAudit, &Takes{Query: "since who thing result limit before after"}, ""},
 
@@ -167,10 +167,6 @@ func (h *handlers) api() []Route {
 		{http.MethodGet, "/healthz", access.Anyone, h.healthz, &Takes{}, ""},
 		{http.MethodGet, "/readyz", access.Anyone, h.readyz, &Takes{}, ""},
 	}
-	for i, route := range list {
-		list[i].Act = acts[route.Method+" "+route.Path]
-	}
-	return list
 }
 
 // New returns the API of a fleet, with the documentation and the routes of Beside.
