@@ -62,11 +62,10 @@ func newAgent(config Config, parts parts, out io.Writer, s *roles.Settings, wake
 			schedule: schedule{mayHold: config.Wait && !s.Once, standard: s.Interval, random: random,
 				retry: poll.Backoff{Jitter: 1, Random: random}, longest: serverapi.MaxWait * time.Second}},
 		targets: targets{machine: target.Machine{ConfirmWithin: config.ConfirmWithin, Once: s.Once}, journal: dir.NewKeeper(),
-			views: views, out: out, log: s.Log, trouble: trouble, random: random,
+			views: views, log: s.Log, trouble: trouble, random: random, token: digest(config.Token),
 			operators: operators{dir: dir, keys: config.OperatorKeys, log: s.Log},
-			applier: applier{planner: plan.Make, schema: network.Document(s.Account), hosts: config.ServerHosts,
-				token: digest(config.Token),
-				id:    registry.ViewID{Account: cmp.Or(s.Account, network.AccountID), Schema: network.Name}}},
+			apply: applier{planner: plan.Make, schema: network.Document(s.Account), hosts: config.ServerHosts, views: views, out: out,
+				id: registry.ViewID{Account: cmp.Or(s.Account, network.AccountID), Schema: network.Name}}},
 	}
 	a.targets.polls = &a.talk.schedule
 	return a, nil
@@ -111,7 +110,7 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 		}
 	default:
 	}
-	if err := a.targets.resume(ctx, hub); err != nil {
+	if err := a.targets.resume(ctx, hub, a.trouble.now[ofServer]); err != nil {
 		return err
 	}
 	if err := a.targets.applyStored(ctx, hub); err != nil {
@@ -132,7 +131,7 @@ func (a *agent) cycle(ctx context.Context, hub *attach.Hub) error {
 		if err := a.await(ctx, hub); err != nil {
 			return err
 		}
-		if err := a.targets.resume(ctx, hub); err != nil {
+		if err := a.targets.resume(ctx, hub, a.trouble.now[ofServer]); err != nil {
 			return err
 		}
 		if err := a.send(ctx, hub); err != nil {

@@ -3,10 +3,13 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"maps"
 	"slices"
 
 	"aspects-poc/internal/jsonvalue"
+	"aspects-poc/internal/plain"
 	"aspects-poc/registry"
 	"aspects-poc/roles/control/target"
 	"aspects-poc/roles/internal/attach"
@@ -16,29 +19,34 @@ import (
 	"aspects-poc/roles/serverapi"
 )
 
-// An applier plans targets and writes them to the views.
+// An applier plans targets and writes them to the views. It knows the registry, and neither journal nor server.
 type applier struct {
 	// planner is plan.Make, except in tests.
 	planner func(schema json.RawMessage, current, target map[string]map[string]any) (registry.Changes, error)
 	schema  json.RawMessage
 	id      registry.ViewID // account and name of the schema
 	hosts   []string        // hosts of servers that a target may name
-	token   string          // digest of the enrolment token; "" without a token
+	views   *views
+	out     io.Writer
 
-	offer   *serverapi.Offer          // the last offer
-	proven  bool                      // the server of the offer has proved that it knows the device
-	brought bool                      // the offer came in a file
 	current map[string]map[string]any // the documents when the offer was planned
 	// unseen are written changes that the views do not show, such as write-only values: view -> request path -> JSON.
 	// They are not written again.
 	unseen map[string]map[string]string
 }
 
-// plan plans the offer.
-func (t *targets) plan(ctx context.Context) (*target.Event, error) {
-	changes, current, own, err := t.changes(ctx)
-	event := &target.Event{Kind: target.Planned, Target: offered(t.offer), Changes: changes, Current: current, Own: own,
-		Proven: t.proven, Brought: t.brought, Token: t.token}
+// A proposal is an offer to be applied.
+type proposal struct {
+	*serverapi.Offer
+	proven  bool // its server has proved itself
+	brought bool // it came in a file
+}
+
+// plan plans an offer for a device with these own values.
+func (a *applier) plan(ctx context.Context, offer proposal, own target.Own) (*target.Event, error) {
+	changes, current, own, err := a.changes(ctx, offer, own)
+	event := &target.Event{Kind: target.Planned, Target: offered(offer.Offer), Changes: changes, Current: current, Own: own,
+		Proven: offer.proven, Brought: offer.brought}
 	switch {
 	case err != nil && !isRefusal(err):
 		return nil, err
@@ -50,34 +58,34 @@ func (t *targets) plan(ctx context.Context) (*target.Event, error) {
 		return event, nil
 	}
 	planned, err := json.Marshal(changes) // sorts the keys
-	t.current, event.Plan = current, string(planned)
+	a.current, event.Plan = current, string(planned)
 	return event, err
 }
 
-// changes returns the writes that bring the views to the offer. They also restore the own values that the offer no
+// changes returns the writes that bring the views to an offer. They also restore the own values (before) that the offer no
 // longer replaces. They leave out writes that no view shows. changes also returns the present documents of the views,
 // and the own values that the offer replaces.
-func (t *targets) changes(ctx context.Context) (
+func (a *applier) changes(ctx context.Context, offer proposal, before target.Own) (
 	changes registry.Changes, current map[string]map[string]any, own target.Own, err error,
 ) {
-	if current, err = t.views.documents(ctx); err != nil {
+	if current, err = a.views.documents(ctx); err != nil {
 		return nil, nil, nil, err
 	}
-	wanted, err := documents(t.id, t.offer.Config, current)
+	wanted, err := documents(a.id, offer.Config, current)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	settled, own := t.state.Own.Settle(wanted, current)
-	changes, err = t.permitted(current, settled)
+	settled, own := before.Settle(wanted, current)
+	changes, err = a.permitted(current, settled)
 	if err != nil && isRefusal(err) { // An own value may be the reason, and it must not prevent the target.
-		changes, err = t.permitted(current, wanted)
+		changes, err = a.permitted(current, wanted)
 	}
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	for view, values := range changes {
 		for request, value := range values {
-			if written, ok := t.unseen[view][request]; ok && written == text(value) {
+			if written, ok := a.unseen[view][request]; ok && written == text(value) {
 				delete(values, request)
 			}
 		}
@@ -90,44 +98,42 @@ func (t *targets) changes(ctx context.Context) (
 
 // permitted returns the writes that bring the views to wanted. It returns a refusal if the schema or the custodian's
 // rules refuse them.
-func (t *targets) permitted(current, wanted map[string]map[string]any) (registry.Changes, error) {
-	changes, err := t.planner(t.schema, current, wanted)
+func (a *applier) permitted(current, wanted map[string]map[string]any) (registry.Changes, error) {
+	changes, err := a.planner(a.schema, current, wanted)
 	if err != nil {
 		return nil, err
 	}
-	if err := mayMove(current, wanted, t.hosts); err != nil {
+	if err := mayMove(current, wanted, a.hosts); err != nil {
 		return nil, err
 	}
 	return changes, custodian.Permitted(slices.Collect(maps.Keys(wanted)), current, wanted)
 }
 
-// write writes the changes of the attempt. It returns an error if the result is unknown.
-func (t *targets) write(ctx context.Context, hub *attach.Hub) (*target.Event, error) {
-	err := t.commit(ctx, hub, t.state.Attempt.Changes, t.current)
+// write writes the changes of an attempt as planned. It returns an error, too, if the result is unknown.
+func (a *applier) write(ctx context.Context, hub *attach.Hub, attempt *target.Attempt) (*target.Event, error) {
+	err := a.commit(ctx, hub, attempt.Changes, a.current, false)
 	switch {
 	case err == nil:
 		return &target.Event{Kind: target.Written}, nil
 	case isRefusal(err):
 		return &target.Event{Kind: target.WriteRefused, Cause: cause(err), Lasting: lasting(err)}, nil
 	}
-	t.step(&target.Event{Kind: target.WriteFailed, Cause: cause(err)})
-	return nil, err
+	return &target.Event{Kind: target.WriteFailed, Cause: cause(err)}, err
 }
 
-// compare compares the views with the attempt.
-func (t *targets) compare(ctx context.Context, hub *attach.Hub) (*target.Event, error) {
-	current, err := t.present(ctx, hub)
+// compare compares the views with an attempt.
+func (a *applier) compare(ctx context.Context, hub *attach.Hub, attempt *target.Attempt) (*target.Event, error) {
+	current, err := a.present(ctx, hub, attempt)
 	if err != nil {
 		return nil, err
 	}
-	shown, missing := t.state.Attempt.Shows(current)
+	shown, missing := attempt.Shows(current)
 	return &target.Event{Kind: target.Compared, Shown: shown, Missing: missing}, nil
 }
 
-// undo restores what the attempt changed and nobody else has changed since. After an error the next cycle continues.
-func (t *targets) undo(ctx context.Context, hub *attach.Hub) (*target.Event, error) {
-	attempt := t.state.Attempt
-	current, err := t.present(ctx, hub)
+// undo restores what an attempt changed and nobody else has changed since. After an error the next cycle continues.
+func (a *applier) undo(ctx context.Context, hub *attach.Hub, attempt *target.Attempt) (*target.Event, error) {
+	current, err := a.present(ctx, hub, attempt)
 	if err != nil {
 		return nil, err
 	}
@@ -136,51 +142,51 @@ func (t *targets) undo(ctx context.Context, hub *attach.Hub) (*target.Event, err
 	if len(back) == 0 {
 		return event, nil
 	}
-	refused := t.commit(ctx, hub, back, current)
+	refused := a.commit(ctx, hub, back, current, true)
 	if refused != nil && !isRefusal(refused) {
 		return nil, refused
 	}
-	if err := t.readInterfaces(ctx, hub, back); err != nil {
+	if err := a.readInterfaces(ctx, hub, back); err != nil {
 		return nil, err
 	}
 	if refused != nil {
 		event.Cause = cause(refused)
 		return event, nil
 	}
-	t.announce("taken back from", back)
+	a.announce("taken back from", back)
 	return event, nil
 }
 
 // present reads the control views again.
-func (t *targets) present(ctx context.Context, hub *attach.Hub) (map[string]map[string]any, error) {
-	t.views.forget()
-	views := t.state.Attempt.Changes
-	if t.views.interfaces == nil {
+func (a *applier) present(ctx context.Context, hub *attach.Hub, attempt *target.Attempt) (map[string]map[string]any, error) {
+	a.views.forget()
+	views := attempt.Changes
+	if a.views.interfaces == nil {
 		views = map[string]map[string]any{network.ControlInterfacesView: nil} // the rules always need it
 	}
-	if err := t.readInterfaces(ctx, hub, views); err != nil {
+	if err := a.readInterfaces(ctx, hub, views); err != nil {
 		return nil, err
 	}
-	return t.views.documents(ctx)
+	return a.views.documents(ctx)
 }
 
 // readInterfaces reads control-interfaces if it is one of the changed views.
-func (t *targets) readInterfaces(ctx context.Context, hub *attach.Hub, changes map[string]map[string]any) error {
+func (a *applier) readInterfaces(ctx context.Context, hub *attach.Hub, changes map[string]map[string]any) error {
 	if _, changed := changes[network.ControlInterfacesView]; !changed {
 		return nil
 	}
-	return t.views.readInterfaces(ctx, hub)
+	return a.views.readInterfaces(ctx, hub)
 }
 
 // commit writes changes in one transaction if the backend can. Otherwise it writes view by view in an order that the
-// custodian's rules permit, and an error may leave some of them written.
-func (t *targets) commit(
-	ctx context.Context, hub *attach.Hub, changes registry.Changes, current map[string]map[string]any,
+// custodian's rules permit, and an error may leave some of them written. To undo, it writes even if there is no such order.
+func (a *applier) commit(
+	ctx context.Context, hub *attach.Hub, changes registry.Changes, current map[string]map[string]any, undoing bool,
 ) error {
 	steps := []registry.Changes{changes}
 	if !hub.Capabilities.MultiView {
 		ordered, err := order(slices.Sorted(maps.Keys(changes)), current, target.Nested(changes))
-		if err != nil && t.state.Phase() != target.Undoing {
+		if err != nil && !undoing {
 			return err
 		}
 		steps = nil
@@ -193,7 +199,7 @@ func (t *targets) commit(
 	}
 	ctx, cancel := poll.Grace(ctx, grace)
 	defer cancel()
-	defer t.views.forget()
+	defer a.views.forget()
 	for _, step := range steps {
 		if err := hub.Apply(ctx, step); err != nil {
 			return err
@@ -202,15 +208,14 @@ func (t *targets) commit(
 	return nil
 }
 
-// verify reads the written values back, and records the writes without a visible effect: the value cannot be read, or a
+// verify reads the values of an attempt back, and records the writes without a visible effect: the value cannot be read, or a
 // custodian replaced it. Such writes are not repeated, because a write in each cycle would cost more than everything
 // else.
-func (t *targets) verify(ctx context.Context, hub *attach.Hub) error {
-	attempt := t.state.Attempt
-	if err := t.readInterfaces(ctx, hub, attempt.Changes); err != nil {
+func (a *applier) verify(ctx context.Context, hub *attach.Hub, offer proposal, own target.Own, attempt *target.Attempt) error {
+	if err := a.readInterfaces(ctx, hub, attempt.Changes); err != nil {
 		return err
 	}
-	left, after, _, err := t.changes(ctx)
+	left, after, _, err := a.changes(ctx, offer, own)
 	if err != nil && isRefusal(err) {
 		return nil // somebody has changed the configuration meanwhile
 	}
@@ -223,14 +228,24 @@ func (t *targets) verify(ctx context.Context, hub *attach.Hub) error {
 			if !written || !jsonvalue.EqualStored(attempt.Before[view][request], target.Lookup(after[view], request)) {
 				continue // changed by somebody else meanwhile
 			}
-			if t.unseen == nil {
-				t.unseen = map[string]map[string]string{}
+			if a.unseen == nil {
+				a.unseen = map[string]map[string]string{}
 			}
-			if t.unseen[view] == nil {
-				t.unseen[view] = map[string]string{}
+			if a.unseen[view] == nil {
+				a.unseen[view] = map[string]string{}
 			}
-			t.unseen[view][request] = text(value)
+			a.unseen[view][request] = text(value)
 		}
 	}
 	return nil
+}
+
+// forget makes the next plan write again what the views do not show.
+func (a *applier) forget() { a.unseen = nil }
+
+// announce prints changes, view by view.
+func (a *applier) announce(what string, changes map[string]map[string]any) {
+	for _, view := range slices.Sorted(maps.Keys(changes)) {
+		fmt.Fprintf(a.out, "Target %s %s: %s.\n", what, view, plain.Clip(describe(changes[view]), longestText))
+	}
 }

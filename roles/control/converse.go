@@ -47,7 +47,7 @@ func (a *agent) send(ctx context.Context, hub *attach.Hub) error {
 	exchange.report = a.targets.report(exchange.config, a.talk.dir.Instance())
 	exchange.report.Stats = a.counting.stats(documents)
 	exchange.wait = a.talk.patience(exchange, now.retryAt)
-	exchange.named = a.targets.state.Withholds(a.talk.server.URL(), a.targets.token)
+	exchange.named = a.targets.withholds(a.talk.server.URL())
 	a.talk.start(ctx, exchange)
 	return nil
 }

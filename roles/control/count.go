@@ -57,7 +57,7 @@ func (c *counting) count(ctx context.Context, hub *attach.Hub) error {
 		return err
 	}
 	c.checkSource(ctx)
-	list, document, err := c.views.counters.advance(ctx, hub, c.source.count)
+	list, err := c.views.advance(ctx, hub, c.source.count)
 	var file *fileError
 	if errors.As(err, &file) && ctx.Err() == nil {
 		c.trouble.report(ofCounters, err)
@@ -68,7 +68,7 @@ func (c *counting) count(ctx context.Context, hub *attach.Hub) error {
 	}
 	c.trouble.clear(ofCounters)
 	c.recordSource(ctx)
-	c.views.interfaces, c.countedAt = document, time.Now()
+	c.countedAt = time.Now()
 	for _, traffic := range list {
 		fmt.Fprintln(c.out, traffic)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -53,7 +54,7 @@ func applyCommand(env *roles.Env, parts parts) *cli.Command {
 			if err != nil {
 				return fmt.Errorf("cannot apply %s: %w", c.Args().First(), err)
 			}
-			return agent.applyBrought(c.Context, offer, c.Duration("wait"))
+			return agent.applyBrought(c.Context, env.Stdout, offer, c.Duration("wait"))
 		},
 	}
 }
@@ -97,11 +98,11 @@ func parseOffer(text []byte) (*serverapi.Offer, error) {
 
 // applyBrought applies the target that bring has stored. If a control daemon runs, applyBrought waits until the daemon
 // has handled the target. It returns an error if the target is not in force afterwards.
-func (a *agent) applyBrought(ctx context.Context, offer *serverapi.Offer, wait time.Duration) error {
+func (a *agent) applyBrought(ctx context.Context, out io.Writer, offer *serverapi.Offer, wait time.Duration) error {
 	brought := offered(offer)
 	err := attach.Run(ctx, attach.Options{Log: a.talk.log, Open: a.open, Once: true, Interval: time.Minute, Custodian: roles.Custodian,
 		Start: a.start, Cycle: func(ctx context.Context, hub *attach.Hub) error {
-			if err := a.targets.resume(ctx, hub); err != nil {
+			if err := a.targets.resume(ctx, hub, a.trouble.now[ofServer]); err != nil {
 				return err
 			}
 			return a.targets.applyStored(ctx, hub)
@@ -111,7 +112,7 @@ func (a *agent) applyBrought(ctx context.Context, offer *serverapi.Offer, wait t
 	}
 	journal := a.targets.state.Journal
 	if !a.targets.journal.Held() {
-		fmt.Fprintln(a.targets.out, "control runs, and applies it.")
+		fmt.Fprintln(out, "control runs, and applies it.")
 		if journal, err = a.awaitBrought(ctx, wait); err != nil {
 			return err
 		}
@@ -122,7 +123,7 @@ func (a *agent) applyBrought(ctx context.Context, offer *serverapi.Offer, wait t
 	case ended.Outcome != serverapi.Applied:
 		return fmt.Errorf("the target is not in force: %s", plain.Clip(ended.Text, longestText))
 	}
-	fmt.Fprintf(a.targets.out, "Revision %d is in force.\n", brought.Revision)
+	fmt.Fprintf(out, "Revision %d is in force.\n", brought.Revision)
 	return nil
 }
 
@@ -170,9 +171,7 @@ func (t *targets) applyStored(ctx context.Context, hub *attach.Hub) error {
 			return err
 		}
 	}
-	t.offer, t.proven, t.brought = offer, true, true
-	err = t.consider(ctx, hub)
-	if t.brought = false; err != nil {
+	if err := t.consider(ctx, hub, proposal{Offer: offer, proven: true, brought: true}); err != nil {
 		return err
 	}
 	return errors.Join(t.confirmBrought(ctx, hub), t.operators.dir.SaveOffer(nil))

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"aspects-poc/internal/plain"
@@ -21,21 +18,22 @@ import (
 // A targets applies the server's targets. Package target decides what to do: targets sends it events, and performs the
 // effects on registry, journal and log.
 type targets struct {
-	machine target.Machine
-	state   target.State
-	journal *state.Keeper
-	applier
+	machine   target.Machine
+	state     target.State
+	journal   *state.Keeper
+	apply     applier
 	operators operators
+	token     string // digest of the enrolment token, as its name; "" for none
 	views     *views
-	out       io.Writer
 	log       *slog.Logger
 	trouble   *troubles
 	random    func() float64
 	polls     *schedule
 }
 
-// resume continues an attempt after an error or a restart, and undoes one that is not confirmed in time.
-func (t *targets) resume(ctx context.Context, hub *attach.Hub) error {
+// resume continues an attempt after an error or a restart, and undoes one that is not confirmed in time. unreached is why the
+// server was not reached last; nil if it was.
+func (t *targets) resume(ctx context.Context, hub *attach.Hub, unreached error) error {
 	if err := t.open(ctx, hub); err != nil {
 		t.trouble.report(ofJournal, err)
 		return nil
@@ -57,8 +55,8 @@ func (t *targets) resume(ctx context.Context, hub *attach.Hub) error {
 		t.log.Info("the operators' keys can be read again")
 	}
 	event := &target.Event{Kind: target.CycleBegins}
-	if err := t.trouble.now[ofServer]; err != nil {
-		event.Cause.Text = err.Error()
+	if unreached != nil {
+		event.Cause.Text = unreached.Error()
 	}
 	return t.handle(ctx, hub, event)
 }
@@ -102,6 +100,9 @@ func (t *targets) standing() standing {
 	return standing{interval: time.Duration(t.state.PollInterval) * time.Second, confirms: t.confirming(),
 		within: t.machine.ConfirmWithin, retryAt: t.state.RetryAt}
 }
+
+// withholds reports whether a server gets no enrolment token.
+func (t *targets) withholds(server string) bool { return t.state.Withholds(server, t.token) }
 
 // report returns a poll's report about targets for this configuration. Every poll has the whole journal, so that it
 // does not matter which reports the server has stored. The report is empty if another process applies targets.
@@ -164,25 +165,24 @@ func (t *targets) answered(ctx context.Context, hub *attach.Hub, result *outcome
 	}
 	switch {
 	case offer == nil:
-		t.unseen = nil
+		t.apply.forget()
 		return t.handle(ctx, hub, &target.Event{Kind: target.NotOffered})
 	case !t.journal.Held():
 		t.log.Debug("another process applies targets, so this one ignores the target", "revision", offer.Revision)
 		return nil
 	}
-	t.offer, t.proven = offer, result.proven
-	return t.consider(ctx, hub)
+	return t.consider(ctx, hub, proposal{Offer: offer, proven: result.proven})
 }
 
-// consider applies the offer. If the device needs an operator's signature, it checks the signature first.
-func (t *targets) consider(ctx context.Context, hub *attach.Hub) error {
-	if err := t.operators.check(t.offer); stateError(err) != nil {
+// consider applies an offer. If the device needs an operator's signature, it checks the signature first.
+func (t *targets) consider(ctx context.Context, hub *attach.Hub, offer proposal) error {
+	if err := t.operators.check(offer.Offer); stateError(err) != nil {
 		t.trouble.report(ofOperators, err)
 		return nil
 	} else if err != nil {
-		return t.handle(ctx, hub, &target.Event{Kind: target.NotSigned, Target: offered(t.offer), Cause: cause(err)})
+		return t.handle(ctx, hub, &target.Event{Kind: target.NotSigned, Target: offered(offer.Offer), Cause: cause(err)})
 	}
-	return t.handle(ctx, hub, &target.Event{Kind: target.Offered, Target: offered(t.offer)})
+	return t.pursue(ctx, hub, &target.Event{Kind: target.Offered, Target: offered(offer.Offer)}, offer)
 }
 
 // offered returns the target of an offer.
@@ -192,19 +192,24 @@ func offered(offer *serverapi.Offer) target.Target {
 
 // step returns the effects of an event.
 func (t *targets) step(event *target.Event) (effects []target.Effect) {
-	event.Now, event.Random = time.Now(), t.random()
+	event.Now, event.Random, event.Token = time.Now(), t.random(), t.token
 	t.state, effects = t.machine.Step(t.state, event)
 	return effects
 }
 
 // handle performs the effects of an event, and those of the events that follow from it.
 func (t *targets) handle(ctx context.Context, hub *attach.Hub, event *target.Event) error {
+	return t.pursue(ctx, hub, event, proposal{})
+}
+
+// pursue is handle with the offer to plan; only target.Offered leads to a plan.
+func (t *targets) pursue(ctx context.Context, hub *attach.Hub, event *target.Event, offer proposal) error {
 	for event != nil {
 		effects := t.step(event)
 		event = nil
 		for _, effect := range effects {
 			var err error
-			if event, err = t.perform(ctx, hub, effect); err != nil {
+			if event, err = t.perform(ctx, hub, effect, offer); err != nil {
 				return err
 			}
 			if event != nil {
@@ -216,7 +221,7 @@ func (t *targets) handle(ctx context.Context, hub *attach.Hub, event *target.Eve
 }
 
 // perform performs an effect, and returns the event that follows from it, or nil.
-func (t *targets) perform(ctx context.Context, hub *attach.Hub, effect target.Effect) (*target.Event, error) {
+func (t *targets) perform(ctx context.Context, hub *attach.Hub, effect target.Effect, offer proposal) (*target.Event, error) {
 	switch effect {
 	case target.Save:
 		if err := t.journal.Save(t.state.Journal); err != nil {
@@ -236,30 +241,27 @@ func (t *targets) perform(ctx context.Context, hub *attach.Hub, effect target.Ef
 	case target.Poll:
 		t.polls.soon()
 	case target.Announce:
-		t.announce("applied to", t.state.Attempt.Changes)
+		t.apply.announce("applied to", t.state.Attempt.Changes)
 	case target.Plan:
-		return t.plan(ctx)
+		return t.apply.plan(ctx, offer, t.state.Own)
 	case target.Write:
-		return t.write(ctx, hub)
+		event, err := t.apply.write(ctx, hub, t.state.Attempt)
+		if err != nil {
+			t.step(event)
+		}
+		return event, err
 	case target.Verify:
-		return nil, t.verify(ctx, hub)
+		return nil, t.apply.verify(ctx, hub, offer, t.state.Own, t.state.Attempt)
 	case target.Compare:
-		return t.compare(ctx, hub)
+		return t.apply.compare(ctx, hub, t.state.Attempt)
 	case target.Undo:
-		return t.undo(ctx, hub)
+		return t.apply.undo(ctx, hub, t.state.Attempt)
 	}
 	return nil, nil
 }
 
 // longestText is the longest text of a server in a printed line, in bytes. The log has its own limit.
 const longestText = 1000
-
-// announce prints changes, view by view.
-func (t *targets) announce(what string, changes map[string]map[string]any) {
-	for _, view := range slices.Sorted(maps.Keys(changes)) {
-		fmt.Fprintf(t.out, "Target %s %s: %s.\n", what, view, plain.Clip(describe(changes[view]), longestText))
-	}
-}
 
 // cause returns why a target is not applied. A registry's error gives its path and reason.
 func cause(err error) target.Cause {

@@ -75,6 +75,17 @@ func (v *views) refresh(ctx context.Context) error {
 	return err
 }
 
+// advance stores the totals that count returns, and returns them.
+func (v *views) advance(
+	ctx context.Context, hub *attach.Hub, count func(network.ControlInterfaces) []traffic,
+) ([]traffic, error) {
+	list, document, err := v.counters.advance(ctx, hub, count)
+	if err == nil {
+		v.interfaces = document
+	}
+	return list, err
+}
+
 // readInterfaces reads control-interfaces. The other views are read on demand.
 func (v *views) readInterfaces(ctx context.Context, hub *attach.Hub) error {
 	document, err := v.counters.document(ctx, hub)
