@@ -45,6 +45,8 @@ type enrolment struct {
 }
 
 // An outcome is the result of an exchange.
+//
+// It has many fields because it has those of its exchange.
 type outcome struct {
 	*exchange
 	registration *state.Registration // result of a registration

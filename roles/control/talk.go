@@ -15,6 +15,8 @@ import (
 )
 
 // talk is the device's conversation with its server: one exchange at a time, each on a goroutine of its own.
+//
+// It has many fields because it has those of the schedule, which says when it talks, and of the enrolment.
 type talk struct {
 	schedule
 	enrolment

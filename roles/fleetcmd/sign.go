@@ -91,6 +91,8 @@ func oneLine(err error) error {
 }
 
 // A signing is the making of one statement.
+//
+// It has many fields and methods because it has those of the session, which talks to the server.
 type signing struct {
 	*session
 	records *signRecords

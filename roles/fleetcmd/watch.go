@@ -135,6 +135,8 @@ func watch(env *roles.Env) *cli.Command {
 }
 
 // A watcher prints events for people.
+//
+// It has many methods because it has those of the session, which follows the events.
 type watcher struct {
 	*session
 	last    map[uuid.UUID]string // the last printed text of a device

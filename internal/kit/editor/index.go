@@ -116,6 +116,8 @@ func (p *Project) Definitions(file string, at document.Position) []Occurrence {
 }
 
 // An indexer collects the occurrences of one file.
+//
+// It has many methods because it has those of the project, whose documents it reads.
 type indexer struct {
 	*Project
 	file string

@@ -13,6 +13,8 @@ const (
 
 // An iniReader reads sections, and keys with "=" or ":". A comment begins with # or ; at the beginning of a line or behind a
 // space, outside of quotes. The quotes around a value are not part of it.
+//
+// It has many methods because it has those with which a document takes entries; each reader of a format has them.
 type iniReader struct {
 	*Document
 	lines []line

@@ -3,6 +3,8 @@ package keep
 import "strings"
 
 // A tomlReader reads tables, keys and values. Lists of tables and texts over several lines become entries of the kind Other.
+//
+// It has many methods because it has those with which a document takes entries; each reader of a format has them.
 type tomlReader struct {
 	*Document
 	lines []line

@@ -4,6 +4,8 @@ import "strings"
 
 // A yamlReader reads the part of YAML that configuration files use: maps by indentation and in braces, lists, texts on one
 // line. Anchors, aliases, tags and texts over several lines become entries of the kind Other.
+//
+// It has many methods because it has those with which a document takes entries; each reader of a format has them.
 type yamlReader struct {
 	*Document
 	lines []line

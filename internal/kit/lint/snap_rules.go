@@ -19,6 +19,8 @@ import (
 )
 
 // A snapChecker checks the snaps that use a document.
+//
+// It has many methods because each rule is one, and it has those of the checker, which collects the faults.
 type snapChecker struct {
 	*checker
 	missing []string // confdb-schemas for which there is a finding schema-missing

@@ -109,6 +109,9 @@ func Run(ctx context.Context, options Options) error {
 	}, life.cycle)
 }
 
+// A life is a run: its registry, and how it fails.
+//
+// It has many fields because each option is one.
 type life struct {
 	Options
 	hub     *Hub

@@ -40,6 +40,8 @@ func (f *Fleet) RegisterSigning(
 }
 
 // A View is a device with the values that are derived from it.
+//
+// It has many fields because it has those of the device.
 type View struct {
 	Device
 	Target Target

@@ -14,6 +14,8 @@ import (
 
 // A ground is the state against which a batch is checked: the targets, and the devices whose layers it changes. Each is
 // read once before the first check. The store decides again when it makes the changes.
+//
+// It has many fields because it has those of the snapshot.
 type ground struct {
 	*snapshot
 	labels  map[LayerName]Layer

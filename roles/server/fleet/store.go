@@ -260,6 +260,8 @@ type Maintainer interface {
 }
 
 // A Device is a registered device.
+//
+// It has many fields because a row has many columns.
 type Device struct {
 	ID         uuid.UUID
 	Registered time.Time

@@ -52,6 +52,8 @@ type progress struct {
 func (p progress) Done() bool { return p.Running == p.All }
 
 // An overviewPage has the fields of the overview's template.
+//
+// It has many fields because each part of the template is one.
 type overviewPage struct {
 	common
 	Devices  int

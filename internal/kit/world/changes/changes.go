@@ -72,6 +72,9 @@ func (o Options) withDefaults() Options {
 
 // A Manager performs the acts of administrators and snaps: its methods plan tasks, and its performer runs them. It is safe for
 // concurrent use; hooks use it while they run.
+//
+// It has many methods because each act is one, and it has those of its performer and of the Records, each of which owns its
+// state.
 type Manager struct {
 	*performer
 	turns turns // at confdbs

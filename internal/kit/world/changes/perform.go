@@ -10,6 +10,8 @@ import (
 )
 
 // A performer runs tasks, also those with hooks, and records their results.
+//
+// It has many methods because it has those of the Records, which own what is stored: it owns what runs.
 type performer struct {
 	*Records
 	options  Options
@@ -50,6 +52,8 @@ type task struct {
 }
 
 // A change is a plan that runs.
+//
+// It has many fields because it has those of its record.
 type change struct {
 	*record
 	life   context.Context // of the tasks; ends when one of them fails

@@ -9,6 +9,8 @@ import (
 
 // A Draft is a copy of facts to be changed. Use it only in the function that Store.Update, Store.Apply or Store.Amend gets, while the
 // store is locked. A method that returns []Undo returns its own undo. A method that returns an error has changed nothing.
+//
+// It has many methods because each change of the facts is one, and it has those that read the facts.
 type Draft struct {
 	Facts
 	Journal any // the journal of Store.SetJournal
