@@ -28,10 +28,16 @@
 //	layers
 //	stats      device at text                                                -
 //	tokens     id name purpose digest role scope created expires revoked     -
-//	           last_used device_limit used labels
+//	           last_used device_limit used labels proxy
 //	secrets    name value revision author at                                 -
 //	signatures number statement signature manifest revision author at salts  -
 //	sealing    state                                                         -
+//	revoked_   key_id device at                                              -
+//	keys
+//	samples    at text                                                       -
+//	audit      number act at request kind name person role scope address     at is in milliseconds
+//	           proxy agent verb thing details result status reason
+//	           revision times
 //	counter    floor                                                         embedded only: no revision up to it is drawn;
 //	                                                                         the last one drawn is that of the history
 //	counters   name value                                                    PostgreSQL only: writers lock its rows, so that
