@@ -90,7 +90,7 @@ func TestEveryReasonHasARow(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, object := range file.Scope.Objects {
-			if object.Kind == ast.Var && strings.HasPrefix(name, "Err") {
+			if (object.Kind == ast.Var || object.Kind == ast.Con) && strings.HasPrefix(name, "Err") {
 				names = append(names, name)
 			}
 		}
