@@ -12,8 +12,6 @@ import (
 
 	"aspects-poc/roles/internal/exposition"
 	"aspects-poc/roles/server/fleet"
-
-	process "github.com/VictoriaMetrics/metrics"
 )
 
 const namespace = "aspects_poc_"
@@ -93,8 +91,7 @@ func (m *Metrics) Handler() http.Handler {
 		if m.fleet != nil {
 			m.devices(context.WithoutCancel(r.Context()), &text)
 		}
-		process.WriteProcessMetrics(&text)
-		process.WriteFDMetrics(&text)
+		process(&text)
 		w.Header().Set("Content-Type", exposition.ContentType)
 		_, _ = w.Write(text.Bytes()) // the client may be gone
 	})
