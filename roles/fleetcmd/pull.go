@@ -12,9 +12,25 @@ import (
 
 	"aspects-poc/internal/durable"
 	"aspects-poc/internal/jsonvalue"
+	"aspects-poc/roles"
 	"aspects-poc/roles/fleetcmd/folder"
 	"aspects-poc/roles/serverapi"
+
+	"github.com/urfave/cli/v2"
 )
+
+func pull(env *roles.Env) *cli.Command {
+	return remote(env, &cli.Command{
+		Name: "pull", Usage: "write the server's layers into a folder of YAML", ArgsUsage: "DIR",
+		Description: "Makes the files of a folder have what the server has. In a file that exists only the values that differ are " +
+			"changed: comments, order and variables stay. Secrets are written as markers, with which fleet apply keeps them. Files " +
+			"of layers that the server does not have stay, unless --prune is given.",
+		UsageText: "aspects-poc fleet pull fleet",
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "prune", Usage: "delete the files of layers that the server does not have"}},
+	}, 1, 1, func(s *session, args []string) error {
+		return s.pull(args[0])
+	})
+}
 
 // A pulled is the result for one file.
 type pulled struct {

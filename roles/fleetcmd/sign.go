@@ -7,18 +7,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
-	"aspects-poc/internal/jsonvalue"
 	"aspects-poc/internal/plain"
 	"aspects-poc/roles"
 	"aspects-poc/roles/serverapi"
-	"aspects-poc/roles/serverapi/operator"
 	"aspects-poc/roles/serverapi/signed"
 
 	"github.com/urfave/cli/v2"
@@ -309,135 +306,6 @@ func (w *signing) verifyPresent(answer serverapi.Signature, statement signed.Sta
 	return signRecord{Fleet: statement.Fleet, Number: statement.Number, Digest: digest, Keys: statement.Keys}, nil
 }
 
-// collect reads layers and devices from the server.
-func (w *signing) collect() (*signed.Manifest, error) {
-	manifest := &signed.Manifest{Secrets: map[string]signed.Secret{}, Layers: []signed.Layer{}, Devices: []signed.Device{}}
-	w.missed = map[string]bool{}
-	for layer, err := range w.client.Layers(w) {
-		if err != nil {
-			return nil, err
-		}
-		if layer.Revision == 0 {
-			continue
-		}
-		manifest.Layers = append(manifest.Layers, signedLayer(layer))
-	}
-	for device, err := range w.client.Devices(w, operator.Filter{}) {
-		if err != nil {
-			return nil, err
-		}
-		if notOfferedTo(device) {
-			w.missed[device.KeyID] = true
-		}
-		if device.KeyID != "" && device.Status != serverapi.Revoked {
-			manifest.Devices = append(manifest.Devices, signed.Device{Key: device.KeyID, UUID: device.UUID, Labels: device.Labels})
-		}
-	}
-	return manifest, nil
-}
-
-// withoutDigests returns a configuration whose references to secrets have only the name.
-func withoutDigests(value any) any {
-	object, is := value.(map[string]any)
-	if !is {
-		return value
-	}
-	name, is := object["$secret"].(string)
-	if is && name != "set" && name != "unset" {
-		return map[string]any{"$secret": name}
-	}
-	copied := map[string]any{}
-	for name, below := range object {
-		copied[name] = withoutDigests(below)
-	}
-	return copied
-}
-
-// digestSecrets adds to the manifest a digest of each secret that a layer refers to. The digest comes from the given
-// value, or from the last statement. It returns an error for a secret with neither.
-func (w *signing) digestSecrets(manifest *signed.Manifest) error {
-	names, err := manifest.Names()
-	if err != nil {
-		return err
-	}
-	list, err := w.client.Secrets(w)
-	if err != nil {
-		return err
-	}
-	revisions := map[string]int64{}
-	for _, secret := range list {
-		revisions[secret.Name] = secret.Revision
-	}
-	for name := range w.secrets {
-		if !slices.Contains(names, name) {
-			return roles.Usagef("no layer refers to the secret %s", name)
-		}
-	}
-	for _, name := range names {
-		if value, given := w.secrets[name]; given {
-			secret := signed.Secret{Revision: revisions[name]}
-			w.salts[name] = rand.Text()
-			if secret.Digest, err = signed.SecretDigest(w.salts[name], value); err != nil {
-				return err
-			}
-			manifest.Secrets[name] = secret
-			continue
-		}
-		var before signed.Secret
-		known := false
-		if w.present != nil {
-			before, known = w.present.Secrets[name]
-		}
-		switch {
-		case !known:
-			return fmt.Errorf("the secret %s was never signed: give its value with --secret %s=FILE", name, name)
-		case before.Revision != revisions[name]:
-			return fmt.Errorf("the secret %s has changed since it was signed: give its value with --secret %s=FILE", name, name)
-		}
-		manifest.Secrets[name] = before
-	}
-	return nil
-}
-
-// readSecrets reads the files of --secret and --secret-json.
-func (w *signing) readSecrets() (map[string]any, error) {
-	values := map[string]any{}
-	for _, flag := range []string{"secret", "secret-json"} {
-		for _, given := range w.c.StringSlice(flag) {
-			name, file, found := strings.Cut(given, "=")
-			if !found || name == "" || file == "" {
-				return nil, roles.Usagef("invalid value %q for --%s: want NAME=FILE", given, flag)
-			}
-			open, err := os.Open(file)
-			if err != nil {
-				return nil, fmt.Errorf("cannot read the value of the secret %s: %w", name, err)
-			}
-			text, err := serverapi.ReadSecret(open, flag == "secret-json", maxSecret)
-			if err = errors.Join(err, open.Close()); err != nil {
-				return nil, fmt.Errorf("cannot read the value of the secret %s: %w", name, err)
-			}
-			var value any
-			if err := jsonvalue.Decode(text, &value); err != nil {
-				return nil, fmt.Errorf("cannot read the value of the secret %s", name) // the error may quote the value
-			}
-			values[name] = value
-		}
-	}
-	return values, nil
-}
-
-// allowUndo adds to each device the targets that were signed for it before. prepare keeps the first one that differs from
-// the present target, so that a second signature of the same target does not remove the way back.
-func allowUndo(manifest, before *signed.Manifest) {
-	targets := map[string][]string{}
-	for _, device := range before.Devices {
-		targets[device.Key] = device.Targets
-	}
-	for i := range manifest.Devices {
-		manifest.Devices[i].Targets = slices.Clone(targets[manifest.Devices[i].Key])
-	}
-}
-
 // confirm asks the user, unless --yes is given. declined is the text of the error after another answer than yes.
 func (s *session) confirm(question, declined string) error {
 	if s.c.Bool("yes") {
@@ -513,69 +381,6 @@ func (w *signing) printStored(stored serverapi.Signature) error {
 		w.out.line("statement %d is signed by %s, and stored as revision %d", stored.Number, plain.Line(stored.By), stored.Revision)
 		return w.printUndo()
 	})
-}
-
-// printWithheld prints warnings for the devices to which the server does not offer what is signed now.
-func (w *signing) printWithheld(manifest *signed.Manifest) error {
-	withheld := map[string]bool{}
-	for device, err := range w.client.Devices(w, operator.Filter{}) {
-		if err != nil {
-			return fmt.Errorf("the statement is stored, but whether the server offers what is signed is not known: %w", err)
-		}
-		if notOfferedTo(device) {
-			withheld[device.KeyID] = true
-		}
-	}
-	texts, err := notOffered(manifest, func(device signed.Device) bool { return withheld[device.Key] })
-	for _, text := range texts {
-		w.say("warning: %s", text)
-	}
-	return err
-}
-
-// notOfferedTo reports whether the server does not offer a device its target because of signatures. A device that waits
-// for its stage of a release has an earlier statement's target, and does not count.
-func notOfferedTo(device serverapi.Device) bool {
-	return device.Desired.Unsigned && (device.Release == nil || device.Release.Stage > 0)
-}
-
-// notOffered returns, for the chosen devices of a manifest, how many of them the server does not offer what is signed,
-// and the probable reasons.
-func notOffered(manifest *signed.Manifest, chosen func(signed.Device) bool) (texts []string, err error) {
-	of, err := manifest.Results()
-	if err != nil {
-		return nil, err
-	}
-	counts := map[string]int{} // by the names of the secrets in the target
-	for _, device := range manifest.Devices {
-		if !chosen(device) {
-			continue
-		}
-		result, err := of(device)
-		if err != nil {
-			return nil, err
-		}
-		names, err := gains(&signed.Result{}, result)
-		if err != nil {
-			return nil, err
-		}
-		counts[strings.Join(names, ", ")]++
-	}
-	for _, names := range slices.Sorted(maps.Keys(counts)) {
-		text := fmt.Sprintf("the server does not offer %s what is signed: ", devicesOf(counts[names]))
-		if names == "" {
-			text += "its layers, labels or secrets have changed meanwhile; sign again"
-		} else {
-			name := names
-			if strings.Contains(names, ", ") {
-				name = "NAME"
-			}
-			text += fmt.Sprintf("the value that was signed of the secret %s is probably not the server's; sign again with the server's value, "+
-				"--secret %s=FILE, or set the value there first, %s fleet secret set %[2]s", names, name, roles.Program)
-		}
-		texts = append(texts, text)
-	}
-	return texts, nil
 }
 
 // printUndo prints what an undo of the active release needs, if the statement has no way back.
