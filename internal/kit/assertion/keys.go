@@ -113,7 +113,14 @@ func (k *Key) verify(a *Assertion) error {
 	if err != nil {
 		return fmt.Errorf("cannot decode signature: %w", err)
 	}
-	return verifyPacket(k.key, a.content, raw[1:])
+	found, err := readSignature(raw[1:])
+	if err != nil {
+		return fmt.Errorf("cannot decode signature: %w", err)
+	}
+	if !found.by(k.key, a.content) {
+		return errors.New("failed signature verification: RSA verification failure")
+	}
+	return nil
 }
 
 // Keys are trusted keys. The zero value has none.

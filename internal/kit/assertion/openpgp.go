@@ -104,12 +104,9 @@ func readPublicKey(raw []byte) (*rsa.PublicKey, error) {
 		return nil, errors.New("expected RSA public key")
 	}
 	modulus, ok := readNumber(&text)
-	exponent, also := (*big.Int)(nil), false
-	if ok {
-		exponent, also = readNumber(&text)
-	}
+	exponent, also := readNumber(&text)
 	switch {
-	case !also:
+	case !ok || !also:
 		return nil, io.ErrUnexpectedEOF
 	case modulus.BitLen() > mostModulusBits:
 		return nil, fmt.Errorf("RSA key of %d bits: at most %d are read", modulus.BitLen(), mostModulusBits)
@@ -119,50 +116,55 @@ func readPublicKey(raw []byte) (*rsa.PublicKey, error) {
 	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, nil
 }
 
-// verifyPacket checks the signature of a content with a key.
-func verifyPacket(key *rsa.PublicKey, content, raw []byte) error {
-	const decoding = "cannot decode signature: "
+// A signature is an RSA signature of a content with SHA512.
+type signature struct {
+	signed []byte // the part of the packet that is signed beside the content
+	number *big.Int
+}
+
+// readSignature reads a signature.
+func readSignature(raw []byte) (*signature, error) {
 	tag, text, err := readPacket(raw)
 	if err != nil {
-		return fmt.Errorf(decoding+"%w", err)
+		return nil, err
 	}
 	if tag != tagSignature {
-		return errors.New(decoding + "expected signature")
+		return nil, errors.New("expected signature")
 	}
 	whole := text
 	var version, kind, algorithm, hash byte
 	var hashed, plain cryptobyte.String
 	if !text.ReadUint8(&version) || !text.ReadUint8(&kind) || !text.ReadUint8(&algorithm) || !text.ReadUint8(&hash) ||
 		!text.ReadUint16LengthPrefixed(&hashed) {
-		return fmt.Errorf(decoding+"%w", io.ErrUnexpectedEOF)
+		return nil, io.ErrUnexpectedEOF
 	}
-	signed := whole[:len(whole)-len(text)] // the part of the packet that is signed beside the content
+	signed := whole[:len(whole)-len(text)]
 	switch {
 	case version != packetVersion:
-		return fmt.Errorf(decoding+"unsupported version: %d", version)
+		return nil, fmt.Errorf("unsupported version: %d", version)
 	case algorithm != rsaGeneral && algorithm != rsaSignOnly:
-		return errors.New(decoding + "expected an RSA signature")
+		return nil, errors.New("expected an RSA signature")
 	case hash != hashSHA512:
-		return errors.New(decoding + "expected SHA512 digest")
+		return nil, errors.New("expected SHA512 digest")
 	}
-	var number *big.Int
-	ok := text.ReadUint16LengthPrefixed(&plain) && text.Skip(2) // the first two bytes of the digest
-	if ok {
-		number, ok = readNumber(&text)
+	headed := text.ReadUint16LengthPrefixed(&plain) && text.Skip(2) // the first two bytes of the digest
+	number, ok := readNumber(&text)
+	if !headed || !ok {
+		return nil, io.ErrUnexpectedEOF
 	}
-	if !ok {
-		return fmt.Errorf(decoding+"%w", io.ErrUnexpectedEOF)
-	}
+	return &signature{signed, number}, nil
+}
+
+// by reports whether the owner of a key has signed the content.
+func (s *signature) by(key *rsa.PublicKey, content []byte) bool {
 	digest := sha512.New()
 	var trailer cryptobyte.Builder
 	trailer.AddBytes([]byte{packetVersion, 0xff})
-	trailer.AddUint32(uint32(len(signed)))
-	for _, part := range [][]byte{content, signed, trailer.BytesOrPanic()} {
+	trailer.AddUint32(uint32(len(s.signed)))
+	for _, part := range [][]byte{content, s.signed, trailer.BytesOrPanic()} {
 		_, _ = digest.Write(part) // a hash never fails
 	}
-	if size := key.Size(); number.BitLen() > size*8 ||
-		rsa.VerifyPKCS1v15(key, crypto.SHA512, digest.Sum(nil), number.FillBytes(make([]byte, size))) != nil {
-		return errors.New("failed signature verification: RSA verification failure")
-	}
-	return nil
+	size := key.Size()
+	return s.number.BitLen() <= size*8 &&
+		rsa.VerifyPKCS1v15(key, crypto.SHA512, digest.Sum(nil), s.number.FillBytes(make([]byte, size))) == nil
 }

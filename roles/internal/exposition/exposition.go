@@ -8,6 +8,8 @@ package exposition
 
 import (
 	"bytes"
+	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -124,18 +126,20 @@ func (s *series[T]) of(labels []string, begin func() *T) *T {
 	return found.(*T)
 }
 
-// sorted returns the series, sorted by the values of the labels, of which there are so many.
-func (s *series[T]) sorted(labels int) (names [][]string, values []*T) {
-	s.m.Range(func(key, _ any) bool {
-		values := key.([MostLabels]string)
-		names = append(names, values[:labels:labels])
-		return true
-	})
-	slices.SortFunc(names, slices.Compare)
-	for _, name := range names {
-		values = append(values, s.of(name, nil))
+// all returns the series with the values of their labels, of which there are so many, in the order of these values.
+func (s *series[T]) all(labels int) iter.Seq2[[]string, *T] {
+	return func(yield func([]string, *T) bool) {
+		found := map[[MostLabels]string]*T{}
+		s.m.Range(func(key, value any) bool {
+			found[key.([MostLabels]string)] = value.(*T)
+			return true
+		})
+		for _, key := range slices.SortedFunc(maps.Keys(found), func(a, b [MostLabels]string) int { return slices.Compare(a[:], b[:]) }) {
+			if !yield(key[:labels:labels], found[key]) {
+				return
+			}
+		}
 	}
-	return names, values
 }
 
 // Counters is a family of counters, of at most MostLabels labels. It is safe for concurrent use.
@@ -156,10 +160,9 @@ func (c *Counters) Add(labels ...string) {
 
 // Write writes the counters.
 func (c *Counters) Write(page *bytes.Buffer) {
-	names, counts := c.counts.sorted(len(c.family.Labels))
-	samples := make([]Sample, len(names))
-	for i, name := range names {
-		samples[i] = Sample{name, Count(counts[i].Load())}
+	var samples []Sample
+	for labels, count := range c.counts.all(len(c.family.Labels)) {
+		samples = append(samples, Sample{labels, Count(count.Load())})
 	}
 	c.family.Write(page, samples...)
 }
@@ -195,14 +198,15 @@ func (h *Histograms) Observe(value float64, labels ...string) {
 
 // Write writes the histograms.
 func (h *Histograms) Write(page *bytes.Buffer) {
-	names, counts := h.counts.sorted(len(h.family.Labels))
-	if len(names) > 0 {
-		h.family.head(page)
-	}
-	for i, name := range names {
-		counts[i].mu.Lock()
-		buckets, sum := slices.Clone(counts[i].buckets), counts[i].sum
-		counts[i].mu.Unlock()
+	headed := false
+	for labels, of := range h.counts.all(len(h.family.Labels)) {
+		if !headed {
+			h.family.head(page)
+			headed = true
+		}
+		of.mu.Lock()
+		buckets, sum := slices.Clone(of.buckets), of.sum
+		of.mu.Unlock()
 		total := uint64(0)
 		for bucket, count := range buckets {
 			bound := math.Inf(1)
@@ -210,9 +214,9 @@ func (h *Histograms) Write(page *bytes.Buffer) {
 				bound = h.bounds[bucket]
 			}
 			total += count
-			h.family.line(page, "_bucket", name, Number(bound), Count(total))
+			h.family.line(page, "_bucket", labels, Number(bound), Count(total))
 		}
-		h.family.line(page, "_sum", name, "", Number(sum))
-		h.family.line(page, "_count", name, "", Count(total))
+		h.family.line(page, "_sum", labels, "", Number(sum))
+		h.family.line(page, "_count", labels, "", Count(total))
 	}
 }

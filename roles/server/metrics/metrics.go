@@ -29,6 +29,7 @@ type Metrics struct {
 	failures *exposition.Counters
 	fleet    Fleet // nil before Watch
 	scrapes  chan struct{}
+	begun    time.Time
 	log      *slog.Logger
 }
 
@@ -47,6 +48,7 @@ func New(log *slog.Logger) *Metrics {
 		failures: exposition.NewCounters(namespace+"store_failures_total",
 			"Calls of the store that failed for its own reasons, by what was asked.", "call"),
 		scrapes: make(chan struct{}, mostScrapes),
+		begun:   time.Now(),
 		log:     log,
 	}
 }
@@ -91,7 +93,7 @@ func (m *Metrics) Handler() http.Handler {
 		if m.fleet != nil {
 			m.devices(context.WithoutCancel(r.Context()), &text)
 		}
-		process(&text)
+		writeProcess(&text, m.begun)
 		w.Header().Set("Content-Type", exposition.ContentType)
 		_, _ = w.Write(text.Bytes()) // the client may be gone
 	})

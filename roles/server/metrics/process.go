@@ -12,11 +12,9 @@ import (
 	"aspects-poc/roles/internal/exposition"
 )
 
-var begun = time.Now()
-
-// process writes the figures of the process, under the names that Prometheus' client libraries give them. A figure that
-// the system does not supply is absent.
-func process(text *bytes.Buffer) {
+// writeProcess writes the figures of the process, which started at begun. They have the names that Prometheus' client
+// libraries give them. A figure that the system does not supply is absent.
+func writeProcess(text *bytes.Buffer, begun time.Time) {
 	write := func(name string, kind exposition.Kind, help, value string) {
 		exposition.Family{Name: name, Kind: kind, Help: help}.Write(text, exposition.Sample{Value: value})
 	}
