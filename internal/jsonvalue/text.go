@@ -41,11 +41,16 @@ func Encode(value any) ([]byte, error) {
 // a line for each value unless indent is empty.
 func EncodeLines(value any, indent string) ([]byte, error) {
 	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", indent)
-	if err := encoder.Encode(value); err != nil {
+	if err := Write(&text, value, indent); err != nil {
 		return nil, err
 	}
 	return text.Bytes(), nil
+}
+
+// Write writes the text of EncodeLines. It writes nothing if the value has none.
+func Write(w io.Writer, value any, indent string) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", indent)
+	return encoder.Encode(value)
 }

@@ -102,12 +102,7 @@ func (t *tally) summary(config Config) Summary {
 }
 
 func (s Summary) writeJSON(out io.Writer) error {
-	text, err := jsonvalue.EncodeLines(s, "  ")
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(text)
-	return err
+	return jsonvalue.Write(out, s, "  ")
 }
 
 func (s Summary) writeText(out io.Writer) error {

@@ -307,10 +307,5 @@ func day(at time.Time) string {
 }
 
 func writeJSON(out io.Writer, value any) error {
-	text, err := jsonvalue.EncodeLines(value, "  ")
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(text)
-	return err
+	return jsonvalue.Write(out, value, "  ")
 }

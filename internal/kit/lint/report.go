@@ -94,12 +94,7 @@ func writeJSON(w io.Writer, findings []Finding) error {
 	if findings == nil {
 		findings = []Finding{}
 	}
-	text, err := jsonvalue.EncodeLines(map[string]any{"findings": findings, "errors": errors, "warnings": warnings, "notes": notes}, "  ")
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(text)
-	return err
+	return jsonvalue.Write(w, map[string]any{"findings": findings, "errors": errors, "warnings": warnings, "notes": notes}, "  ")
 }
 
 func writeGitHub(w io.Writer, findings []Finding) error {

@@ -80,12 +80,7 @@ func writeSARIF(w io.Writer, findings []Finding, version string) error {
 		run.Results = append(run.Results, sarifResult{RuleID: f.Code, RuleIndex: index[f.Code], Level: f.Level, Message: sarifText{f.Message},
 			Locations: []sarifLocation{{sarifPhysical{sarifArtifact{uri(f.File)}, sarifRegion{f.Line, f.Column}}}}})
 	}
-	text, err := jsonvalue.EncodeLines(sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}}, "  ")
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(text)
-	return err
+	return jsonvalue.Write(w, sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}}, "  ")
 }
 
 // uri returns a file's name as a URI for SARIF. A relative name stays relative, so that code scanning finds the file in a repository.
